@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * `new` waits on `job`, and is woken by it in the planned chain; in the crash chain it is told so
+ * to wait on the victim's word. The victim's word is on its robust list: at its death the kernel
+ * sets FUTEX_OWNER_DIED there and wakes one waiter.
+ */
+#include "bench/barelimit.h"
+
+#include "bench/measure.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SECOND INT64_C(1000000000)
+#define TIMEOUT (5 * SECOND)
+#define REST_NS 2000000
+
+typedef _Atomic uint32_t word;
+
+enum job { JOB_NONE, JOB_PLANNED, JOB_CRASH };
+
+struct line {
+	_Alignas(64) word word;
+};
+
+struct shared {
+	struct line job;    /* number of the job << 2 | enum job */
+	struct line armed;  /* number of the job that `new` has prepared for */
+	struct line reply;  /* number of the last planned job that `new` has answered */
+	struct line told;   /* the same, by the caller */
+	struct line answer; /* number of the last crash that `new` has answered */
+	struct line ready;  /* the victim's: it is about to sleep */
+	struct line park;
+	_Alignas(64) struct robust_list node; /* of the victim's robust list */
+	word life;
+	_Alignas(64) _Atomic int64_t seen_ns; /* by the caller */
+};
+
+struct barelimit {
+	struct shared *shared;
+	pid_t new, caller;
+	uint32_t number;
+};
+
+static void wake(word *w)
+{
+	syscall(SYS_futex, w, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* Sleep while *w is `value`, until a deadline or for ever (0). False: the deadline passed. */
+static bool wait_while(word *w, uint32_t value, int64_t deadline)
+{
+	struct timespec ts = {.tv_sec = deadline / SECOND, .tv_nsec = deadline % SECOND};
+
+	while (atomic_load(w) == value)
+		if (syscall(SYS_futex, w, FUTEX_WAIT_BITSET, value, deadline ? &ts : NULL, NULL,
+			    FUTEX_BITSET_MATCH_ANY) < 0 &&
+			errno == ETIMEDOUT)
+			return atomic_load(w) != value;
+	return true;
+}
+
+static bool wait_until(word *w, uint32_t value)
+{
+	int64_t deadline = measure_now() + TIMEOUT;
+	uint32_t now;
+
+	while ((now = atomic_load(w)) != value)
+		if (!wait_while(w, now, deadline))
+			return false;
+	return true;
+}
+
+static _Noreturn void run_new(struct shared *s)
+{
+	uint32_t job = 0, life;
+	word *reply;
+
+	for (;;) {
+		wait_while(&s->job.word, job, 0);
+		job = atomic_load(&s->job.word);
+		reply = &s->reply.word;
+		if ((job & 3) == JOB_CRASH) {
+			reply = &s->answer.word;
+			life = atomic_load(&s->life);
+			atomic_store(&s->armed.word, job >> 2);
+			wake(&s->armed.word);
+			if (!(life & FUTEX_OWNER_DIED))
+				wait_while(&s->life, life, 0);
+		}
+		atomic_store(reply, job >> 2);
+		wake(reply);
+	}
+}
+
+static _Noreturn void run_caller(struct shared *s)
+{
+	uint32_t told = 0;
+
+	for (;;) {
+		wait_while(&s->reply.word, told, 0);
+		atomic_store(&s->seen_ns, measure_now());
+		told = atomic_load(&s->reply.word);
+		atomic_store(&s->told.word, told);
+		wake(&s->told.word);
+	}
+}
+
+static _Noreturn void run_victim(struct shared *s, size_t resident)
+{
+	struct robust_list_head head = {.list.next = &s->node};
+
+	if (resident && !barelimit_touch(resident))
+		_exit(1);
+	s->node.next = &head.list;
+	head.futex_offset = (char *)&s->life - (char *)&s->node;
+	atomic_store(&s->life, (uint32_t)syscall(SYS_gettid) | FUTEX_WAITERS);
+	if (syscall(SYS_set_robust_list, &head, sizeof(head)) < 0)
+		_exit(1);
+	atomic_store(&s->ready.word, 1);
+	wake(&s->ready.word);
+	for (;;)
+		wait_while(&s->park.word, 0, 0);
+}
+
+/* A child that cannot outlive its parent and takes no signal that was meant for that one. */
+static pid_t start_child(void)
+{
+	pid_t parent = getpid(), pid = fork();
+
+	if (pid != 0)
+		return pid < 0 ? -errno : pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	signal(SIGINT, SIG_IGN);
+	return 0;
+}
+
+static void end_child(pid_t pid)
+{
+	if (pid <= 0)
+		return;
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+}
+
+int barelimit_create(struct barelimit **ret)
+{
+	struct barelimit *limit = calloc(1, sizeof(*limit));
+	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int error = -ENOMEM;
+
+	if (s == MAP_FAILED)
+		s = NULL;
+	if (!limit || !s)
+		goto fail;
+	limit->shared = s;
+	limit->new = start_child();
+	if (limit->new == 0)
+		run_new(s);
+	error = limit->new;
+	if (error < 0)
+		goto fail;
+	limit->caller = start_child();
+	if (limit->caller == 0)
+		run_caller(s);
+	error = limit->caller;
+	if (error < 0)
+		goto fail;
+	*ret = limit;
+	return 0;
+fail:
+	if (limit)
+		end_child(limit->new);
+	if (s)
+		munmap(s, sizeof(*s));
+	free(limit);
+	return error;
+}
+
+void barelimit_destroy(struct barelimit *limit)
+{
+	if (!limit)
+		return;
+	end_child(limit->new);
+	end_child(limit->caller);
+	munmap(limit->shared, sizeof(*limit->shared));
+	free(limit);
+}
+
+int barelimit_planned(struct barelimit *limit, int64_t *ret_ns)
+{
+	struct shared *s = limit->shared;
+	uint32_t number = ++limit->number;
+	int64_t from;
+
+	if (!barelimit_asleep(limit->new) || !barelimit_asleep(limit->caller))
+		return -ETIMEDOUT;
+	barelimit_rest();
+	from = measure_now();
+	atomic_store(&s->job.word, number << 2 | JOB_PLANNED);
+	wake(&s->job.word);
+	if (!wait_until(&s->told.word, number))
+		return -ETIMEDOUT;
+	*ret_ns = atomic_load(&s->seen_ns) - from;
+	return 0;
+}
+
+static int crash(struct barelimit *limit, pid_t victim, uint32_t number, int64_t *ret_ns)
+{
+	struct shared *s = limit->shared;
+	uint32_t before = atomic_load(&s->answer.word);
+	int64_t from, to;
+
+	if (!wait_until(&s->ready.word, 1))
+		return -ETIMEDOUT;
+	atomic_store(&s->job.word, number << 2 | JOB_CRASH);
+	wake(&s->job.word);
+	if (!wait_until(&s->armed.word, number))
+		return -ETIMEDOUT;
+	if (!barelimit_asleep(victim) || !barelimit_asleep(limit->new))
+		return -ETIMEDOUT;
+	barelimit_rest();
+	from = measure_now();
+	kill(victim, SIGKILL);
+	if (!wait_while(&s->answer.word, before, from + TIMEOUT))
+		return -ETIMEDOUT;
+	to = measure_now();
+	*ret_ns = to - from;
+	return 0;
+}
+
+int barelimit_crash(struct barelimit *limit, size_t resident, int64_t *ret_ns)
+{
+	struct shared *s = limit->shared;
+	uint32_t number = ++limit->number;
+	pid_t victim;
+	int error;
+
+	atomic_store(&s->ready.word, 0);
+	victim = start_child();
+	if (victim == 0)
+		run_victim(s, resident);
+	if (victim < 0)
+		return victim;
+	error = crash(limit, victim, number, ret_ns);
+	end_child(victim);
+	return error;
+}
+
+void *barelimit_touch(size_t resident)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	char *p = mmap(NULL, resident, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	madvise(p, resident, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < resident; i += (size_t)page)
+		p[i] = 1;
+	return p;
+}
+
+static bool sleeps(const char *path)
+{
+	char line[512];
+	FILE *file = fopen(path, "re");
+	const char *end;
+	bool is_asleep = false;
+
+	if (!file)
+		return false;
+	end = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+	if (end)
+		is_asleep = !strncmp(end, ") S", 3);
+	fclose(file);
+	return is_asleep;
+}
+
+bool barelimit_asleep(pid_t pid)
+{
+	int64_t deadline = measure_now() + SECOND;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	while (!sleeps(path)) {
+		if (measure_now() > deadline)
+			return false;
+		sched_yield();
+	}
+	return true;
+}
+
+void barelimit_rest(void)
+{
+	struct timespec rest = {.tv_nsec = REST_NS};
+
+	clock_nanosleep(CLOCK_MONOTONIC, 0, &rest, NULL);
+}

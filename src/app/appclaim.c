@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: ISC */
+#include "app/appclaim.h"
+
+static enum claim_decision wanted(const struct claim_view *v)
+{
+	enum claim_decision take = v->owner_gone ? CLAIM_NOW : CLAIM_SWITCH;
+
+	if (!v->permitted || (!v->owner_gone && !v->owner_leader_gone))
+		return CLAIM_NO;
+	switch (v->phase) {
+	case PHASE_SERVING:
+		return v->restart_in_place && !v->owner_leader_gone ? CLAIM_NO : take;
+	case PHASE_HELD:
+		return v->owner_leader_gone || (v->owner_gone && v->instance_absent) ? take : CLAIM_NO;
+	case PHASE_MOVING:
+	case PHASE_RECOVERING:
+		return take;
+	case PHASE_DOWN:
+		break;
+	}
+	return CLAIM_NO;
+}
+
+enum claim_decision claim_decide(const struct claim_view *v, int64_t *ret_deadline)
+{
+	enum claim_decision d = wanted(v);
+	int64_t until = (v->since < 0 ? v->now : v->since) + v->grace;
+
+	if (d == CLAIM_NO)
+		return d;
+	if (v->driver_alive) {
+		*ret_deadline = v->now + v->grace;
+		return CLAIM_WAIT;
+	}
+	if (v->is_heir || !v->heir_alive || v->now >= until)
+		return d;
+	*ret_deadline = until;
+	return CLAIM_WAIT;
+}

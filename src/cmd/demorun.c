@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: ISC */
+#include "demorun.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define SECOND INT64_C(1000000000)
+#define MOVE_TIMEOUT (5 * SECOND)
+#define PROTECT_TIMEOUT (10 * SECOND)
+#define BUDGET (25 * SECOND) /* for the moves, if there are no more of them than by default */
+#define QUIET_ROUNDS 40
+#define STILL_WINDOWS 40 /* that no move is in */
+#define STILL_NS (20 * INT64_C(1000000))
+#define MOVES_READ 4
+
+static const char configuration[] =
+	"domain: %s\n"
+	"nodes: [a, b]\n"
+	"applications:\n"
+	"  kv:\n"
+	"    nodes: [a, b]\n"
+	"    standby: hot\n"
+	"    takeover: overlap\n"
+	"    failovers: {intensity: 1000, period: 1s}\n"
+	"    listen: {resp: \"127.0.0.1:%u\"}\n"
+	"    supervisor:\n"
+	"      intensity: 1000\n"
+	"      period: 1s\n"
+	"      children:\n"
+	"        - {id: server, exec: [heir-kv], names: [kv], state: 8MiB}\n";
+
+static void __attribute__((format(printf, 2, 3))) trouble(
+	struct demo_run *run, const char *format, ...)
+{
+	va_list arguments;
+
+	if (run->trouble[0])
+		return;
+	va_start(arguments, format);
+	vsnprintf(run->trouble, sizeof(run->trouble), format, arguments);
+	va_end(arguments);
+}
+
+static uint32_t open_window(struct demo_run *run, enum demo_kind category, enum demo_kind kind)
+{
+	uint32_t window = ++run->windows;
+
+	run->window_kind[window] = (uint8_t)category;
+	load_window(&run->load, window, kind);
+	return window;
+}
+
+static void close_window(struct demo_run *run)
+{
+	load_window(&run->load, 0, DEMO_NO_MOVE);
+}
+
+static bool wait_protected(struct demo_run *run, struct heir_app_status *ret)
+{
+	if (domain_protected(&run->domain, "kv", PROTECT_TIMEOUT, ret))
+		return true;
+	trouble(run, "%s", run->domain.error);
+	return false;
+}
+
+static struct samples *step_samples(struct demo_moves *moves, const char *name)
+{
+	struct demo_step *step = moves->step;
+
+	while (step < moves->step + moves->steps && strcmp(step->name, name) != 0)
+		step++;
+	if (step == moves->step + DEMO_STEPS_MAX)
+		return NULL;
+	if (step == moves->step + moves->steps) {
+		snprintf(step->name, sizeof(step->name), "%s", name);
+		moves->steps++;
+	}
+	return &step->took;
+}
+
+static void keep_move(struct demo_moves *moves, const struct heir_move *move)
+{
+	for (size_t i = 0; i < move->steps && i < HEIR_STEPS_MAX; i++) {
+		struct samples *samples = step_samples(moves, move->step[i].name);
+
+		if (samples)
+			samples_add(samples, move->step[i].duration_ns);
+	}
+	samples_add(&moves->total, move->total_ns);
+	moves->done++;
+}
+
+static void not_done(struct demo_run *run, const char *what, const struct heir_move *move)
+{
+	run->not_done++;
+	trouble(run, "%s from %s to %s at generation %u ended with result %d%s%s: %s", what,
+		move->from, move->to, move->generation, (int)move->result,
+		move->failed_step[0] ? ", step " : "", move->failed_step,
+		heir_strerror(move->error));
+}
+
+/* The newest move of the kind after that generation; *ret is untouched if there is none. */
+static bool find_move(struct demo_run *run, enum heir_start_type kind, uint32_t after,
+	struct heir_move *ret)
+{
+	static struct heir_move moves[MOVES_READ];
+	int n = heir_moves(run->domain.h, "kv", moves, MOVES_READ);
+
+	for (int i = 0; i < n; i++)
+		if (moves[i].kind == kind && moves[i].generation >= after) {
+			*ret = moves[i];
+			return true;
+		}
+	return false;
+}
+
+/*
+ * What the record says of a move that has ended. Looked up once the application is protected again:
+ * then its stop_old is there too.
+ */
+static void account_move(struct demo_run *run, const char *what, enum heir_start_type kind,
+	uint32_t generation, struct demo_moves *moves)
+{
+	struct heir_move move;
+
+	if (!find_move(run, kind, generation, &move)) {
+		run->not_done++;
+		trouble(run, "%s after generation %u: there is no record of it", what, generation);
+	} else if (move.result != HEIR_DONE) {
+		not_done(run, what, &move);
+	} else if (moves) {
+		keep_move(moves, &move);
+	}
+}
+
+static const char *other_node(const struct heir_app_status *status)
+{
+	return strcmp(status->node, "a") == 0 ? "b" : "a";
+}
+
+static bool take_over(struct demo_run *run, const struct heir_app_status *status, unsigned how)
+{
+	struct heir_move move = {0};
+	int error = heir_takeover(
+		run->domain.h, "kv", other_node(status), how, MOVE_TIMEOUT, &move);
+
+	if (error == HEIR_EFAILED) {
+		not_done(run, "takeover", &move);
+	} else if (error) {
+		run->not_done++;
+		trouble(run, "takeover to %s: %s", other_node(status), heir_strerror(error));
+	}
+	return !error;
+}
+
+static bool loaded_takeover(struct demo_run *run, enum demo_kind kind)
+{
+	unsigned how = kind == DEMO_OVERLAP ? HEIR_OVERLAP : HEIR_EXCLUSIVE;
+	const char *what = kind == DEMO_OVERLAP ? "takeover (overlap)" : "takeover (exclusive)";
+	struct heir_app_status status;
+	uint32_t generation;
+	bool was_done;
+
+	if (!wait_protected(run, &status))
+		return false;
+	generation = status.generation;
+	run->moves[kind].asked++;
+	open_window(run, kind, kind);
+	was_done = take_over(run, &status, how);
+	if (!wait_protected(run, &status))
+		return false;
+	close_window(run);
+	if (was_done)
+		account_move(run, what, HEIR_TAKEOVER, generation, &run->moves[kind]);
+	return true;
+}
+
+/* Call until a process other than the killed one answers. 0: none did. */
+static int64_t first_reply(struct demo_run *run, pid_t killed)
+{
+	char reply[1024], *found;
+	size_t size;
+	int error;
+
+	for (;;) {
+		size = sizeof(reply) - 1;
+		error = heir_call(
+			run->domain.h, "kv", "INFO server", 11, reply, &size, MOVE_TIMEOUT);
+		if (error) {
+			trouble(run, "call after a kill: %s", heir_strerror(error));
+			return 0;
+		}
+		reply[size] = '\0';
+		found = strstr(reply, "process_id:");
+		if (!found || atoi(found + strlen("process_id:")) != killed)
+			return measure_now();
+	}
+}
+
+/* kill -9 of the owner, and the time until the next one has answered a call. 0: it was not done. */
+static int64_t kill_owner(struct demo_run *run, const struct heir_app_status *status)
+{
+	pid_t pid = status->children > 0 ? status->child[0].pid : 0;
+	struct heir_app_status now;
+	int64_t from, to = 0;
+	int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+
+	if (fd < 0 || heir_app_status(run->domain.h, "kv", &now) || now.children == 0 ||
+		now.child[0].pid != pid) {
+		trouble(run, "the owner's process %d cannot be found", pid);
+		run->not_done++;
+	} else {
+		from = measure_now();
+		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+		to = first_reply(run, pid);
+		to = to ? to - from : 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	return to;
+}
+
+static bool loaded_kill(struct demo_run *run)
+{
+	struct heir_app_status status;
+	uint32_t generation;
+	int64_t ns;
+
+	if (!wait_protected(run, &status))
+		return false;
+	generation = status.generation;
+	run->moves[DEMO_KILL].asked++;
+	open_window(run, DEMO_KILL, DEMO_KILL);
+	ns = kill_owner(run, &status);
+	if (!wait_protected(run, &status))
+		return false;
+	close_window(run);
+	if (ns == 0)
+		return true;
+	samples_add(&run->first_reply, ns);
+	account_move(run, "failover", HEIR_FAILOVER, generation, &run->moves[DEMO_KILL]);
+	return true;
+}
+
+/* As long as a move takes, but nothing moves: what the clients see without heir's doing. */
+static bool still_window(struct demo_run *run)
+{
+	struct heir_app_status status;
+
+	if (!wait_protected(run, &status))
+		return false;
+	open_window(run, DEMO_NO_MOVE, DEMO_NO_MOVE);
+	heir_wait_change(run->domain.h, "kv", status.generation, STILL_NS);
+	close_window(run);
+	return true;
+}
+
+static bool gate(struct demo_run *run, int client, enum demo_gate gate)
+{
+	bool is_there = client < 0 ? load_gate_all(&run->load, gate)
+				   : load_gate(&run->load, client, gate);
+
+	if (!is_there)
+		trouble(run, "a client does not follow");
+	return is_there;
+}
+
+static void keep_pair(struct demo_run *run, struct demo_pair *pair, int error, int64_t limit,
+	int64_t heir)
+{
+	if (error)
+		trouble(run, "the bare limit cannot be measured: %s", strerror(-error));
+	if (error || heir <= 0)
+		return;
+	samples_add(&pair->limit, limit);
+	samples_add(&pair->heir, heir);
+}
+
+/* One mail client calls on while the application is taken over; the others rest. */
+static bool quiet_takeover(struct demo_run *run)
+{
+	struct heir_app_status status;
+	uint32_t generation, window;
+	int64_t limit = 0;
+	int error = barelimit_planned(run->limit, &limit);
+	bool was_done;
+
+	if (!wait_protected(run, &status) || !gate(run, 0, GATE_RUN))
+		return false;
+	generation = status.generation;
+	barelimit_rest();
+	window = open_window(run, DEMO_KINDS, DEMO_OVERLAP);
+	was_done = take_over(run, &status, HEIR_OVERLAP);
+	if (!gate(run, 0, GATE_PAUSE))
+		return false;
+	close_window(run);
+	if (!wait_protected(run, &status))
+		return false;
+	if (was_done)
+		account_move(run, "takeover (at rest)", HEIR_TAKEOVER, generation, NULL);
+	keep_pair(run, &run->planned, error, limit, run->load.record[0]->gap[window]);
+	return true;
+}
+
+static bool quiet_kill(struct demo_run *run)
+{
+	struct heir_app_status status;
+	uint32_t generation;
+	int64_t limit = 0, ns;
+	int error = barelimit_crash(run->limit, 0, &limit);
+
+	if (!wait_protected(run, &status))
+		return false;
+	generation = status.generation;
+	if (status.children > 0)
+		barelimit_asleep(status.child[0].pid);
+	barelimit_rest();
+	ns = kill_owner(run, &status);
+	if (!wait_protected(run, &status))
+		return false;
+	if (ns > 0)
+		account_move(run, "failover (at rest)", HEIR_FAILOVER, generation, NULL);
+	keep_pair(run, &run->crash, error, limit, ns);
+	return true;
+}
+
+static bool quiet_round(struct demo_run *run)
+{
+	run->rests++;
+	return gate(run, -1, GATE_PAUSE) && quiet_takeover(run) && quiet_kill(run) &&
+	       gate(run, -1, GATE_RUN);
+}
+
+/* Is the next of `part` in `whole` due at step i, so that they are spread evenly? */
+static bool is_due(size_t i, size_t part, size_t whole)
+{
+	return (i + 1) * part / whole > i * part / whole;
+}
+
+static size_t least(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+static bool one_move(struct demo_run *run, size_t i)
+{
+	size_t all = run->takeovers + run->kills;
+	size_t taken = run->moves[DEMO_OVERLAP].asked + run->moves[DEMO_EXCLUSIVE].asked;
+
+	if (is_due(i, least(STILL_WINDOWS, all), all) && !still_window(run))
+		return false;
+	if (is_due(i, least(QUIET_ROUNDS, all), all) && !quiet_round(run))
+		return false;
+	if (is_due(i, run->kills, all))
+		return loaded_kill(run);
+	return loaded_takeover(run, taken % 2 ? DEMO_EXCLUSIVE : DEMO_OVERLAP);
+}
+
+static void move_all(struct demo_run *run)
+{
+	size_t all = run->takeovers + run->kills, usual = DEMO_TAKEOVERS + DEMO_KILLS;
+	int64_t deadline = measure_now() + BUDGET * (int64_t)(all > usual ? all : usual) /
+						  (int64_t)usual;
+
+	for (size_t i = 0; i < all; i++) {
+		if (*run->interrupted)
+			return;
+		if (measure_now() > deadline) {
+			run->is_cut_short = true;
+			return;
+		}
+		if (!one_move(run, i))
+			return;
+	}
+}
+
+static void sum_client(struct demo_run *run, int i)
+{
+	const struct demo_record *record = run->load.record[i];
+	struct demo_record *sum = &run->sum;
+
+	if (record->failed && !sum->failed)
+		memcpy(sum->note, record->note, sizeof(sum->note));
+	sum->done += record->done;
+	sum->failed += record->failed;
+	sum->lost += record->lost;
+	sum->twice += record->twice;
+	sum->acknowledged += record->acknowledged;
+	sum->missing += record->missing;
+	sum->unanswered += record->unanswered;
+	sum->connections += record->connections;
+	for (int kind = 0; kind < DEMO_KINDS; kind++)
+		sum->cut[kind] += record->cut[kind];
+	*(load_is_mail(i) ? &run->mail_calls : &run->tcp_commands) += record->done;
+	*(load_is_mail(i) ? &run->mail_failed : &run->tcp_failed) += record->failed;
+	histogram_merge(load_is_mail(i) ? &run->mail_latency : &run->tcp_latency, &record->latency);
+	for (uint32_t window = 1; window <= run->windows; window++) {
+		uint8_t kind = run->window_kind[window];
+
+		if (kind < DEMO_KINDS && record->gap[window] > 0)
+			samples_add(load_is_mail(i) ? &run->moves[kind].mail_silence
+						    : &run->moves[kind].tcp_silence,
+				record->gap[window]);
+	}
+}
+
+/* Under load from here to there. */
+static void run_load(struct demo_run *run, uint16_t port)
+{
+	size_t windows = run->takeovers + run->kills + STILL_WINDOWS + QUIET_ROUNDS + 1;
+	int error;
+
+	run->window_kind = calloc(windows, 1);
+	error = run->window_kind ? load_start(&run->load, run->domain.name, port, windows) : -ENOMEM;
+	if (error) {
+		trouble(run, "cannot start the clients: %s", strerror(-error));
+		return;
+	}
+	error = barelimit_create(&run->limit);
+	if (error)
+		trouble(run, "cannot start the bare limits: %s", strerror(-error));
+	else if (gate(run, -1, GATE_RUN))
+		move_all(run);
+	barelimit_destroy(run->limit);
+	close_window(run);
+	gate(run, -1, GATE_FINISH);
+	error = load_join(&run->load);
+	if (error)
+		trouble(run, "%d of the clients did not end by themselves", error);
+	for (int i = 0; i < DEMO_CLIENTS; i++)
+		sum_client(run, i);
+}
+
+void run_demo(struct demo_run *run, const char *heir)
+{
+	char text[sizeof(configuration) + 96], name[64];
+	uint16_t port = domain_free_port();
+	int64_t from = measure_now();
+
+	machine_read(&run->machine);
+	snprintf(name, sizeof(name), "heir-demo-%d", getpid());
+	snprintf(text, sizeof(text), configuration, name, port);
+	if (domain_start(&run->domain, heir, name, text, "kv"))
+		run_load(run, port);
+	else
+		trouble(run, "%s", run->domain.error);
+	load_finish(&run->load);
+	if (!domain_stop(&run->domain))
+		trouble(run, "%s", run->domain.error);
+	run->took_ns = measure_now() - from;
+}
+
+void run_finish(struct demo_run *run)
+{
+	for (int kind = 0; kind < DEMO_KINDS; kind++) {
+		struct demo_moves *moves = &run->moves[kind];
+
+		for (size_t i = 0; i < moves->steps; i++)
+			samples_finish(&moves->step[i].took);
+		samples_finish(&moves->total);
+		samples_finish(&moves->mail_silence);
+		samples_finish(&moves->tcp_silence);
+	}
+	samples_finish(&run->first_reply);
+	samples_finish(&run->planned.heir);
+	samples_finish(&run->planned.limit);
+	samples_finish(&run->crash.heir);
+	samples_finish(&run->crash.limit);
+	free(run->window_kind);
+}
+
+bool run_is_good(const struct demo_run *run)
+{
+	const struct demo_record *sum = &run->sum;
+
+	return !run->trouble[0] && !*run->interrupted && run->not_done == 0 && sum->failed == 0 &&
+	       sum->lost == 0 && sum->twice == 0 && sum->missing == 0 &&
+	       sum->cut[DEMO_OVERLAP] == 0;
+}

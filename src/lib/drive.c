@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The moves that this process drives as their target: a start, a takeover, a failover. A move is a list of steps that can be
+ * read in plan(); run_steps() does them one after the other and records the time of each.
+ *
+ * Before the switch a failure changes nothing. After it: back to the old owner if that lives and understands the state, else
+ * this process ends while it owns the application, and the next candidate claims.
+ */
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "lib/resolve.h"
+#include "lib/txn.h"
+#include "lib/worker.h"
+#include "proc/recover.h"
+#include "trace/moves.h"
+
+#define MAIL_FIRST 32
+#define STOP_TIMEOUT (60 * NS_PER_SECOND)
+
+enum step_kind { STEP_START, STEP_SWITCH, STEP_STOP_OLD, STEP_PHASE };
+
+struct plan {
+	unsigned count;
+	struct { enum step_kind kind; unsigned index; } step[SHM_STEPS_MAX]; /* index into shm_app.step */
+};
+
+struct drive {
+	heir_t *h;
+	struct shm_app *app;
+	enum heir_start_type type;
+	uint32_t from;          /* node + 1 */
+	enum acquire_how how;
+	struct trace_move trace;
+	int switched, stopped_old, forced;
+	struct acquired got;
+	unsigned step;          /* the one that failed, or TRACE_STEP_NONE */
+};
+
+static enum step_kind kind_of(const char *name)
+{
+	return strcmp(name, "start") == 0    ? STEP_START :
+	       strcmp(name, "switch") == 0   ? STEP_SWITCH :
+	       strcmp(name, "stop_old") == 0 ? STEP_STOP_OLD :
+	                                       STEP_PHASE;
+}
+
+static void add_steps(const struct shm_app *a, struct plan *p, bool (*wants)(const char *name, enum heir_start_type type),
+                      enum heir_start_type type)
+{
+	for (unsigned i = 0; i < a->steps && i < SHM_STEPS_MAX; i++)
+		if (p->count < SHM_STEPS_MAX && wants(a->step[i], type)) {
+			p->step[p->count].kind = kind_of(a->step[i]);
+			p->step[p->count++].index = i;
+		}
+}
+
+static bool is_stop_old(const char *name, enum heir_start_type type)
+{
+	(void)type;
+	return kind_of(name) == STEP_STOP_OLD;
+}
+
+static bool is_switch(const char *name, enum heir_start_type type)
+{
+	(void)type;
+	return kind_of(name) == STEP_SWITCH;
+}
+
+/* takeover is OTP's phase for moving from a living instance: skipped unless there is one. */
+static bool is_other(const char *name, enum heir_start_type type)
+{
+	return kind_of(name) != STEP_STOP_OLD && (type == HEIR_TAKEOVER || strcmp(name, "takeover") != 0);
+}
+
+static bool is_rest(const char *name, enum heir_start_type type)
+{
+	return kind_of(name) != STEP_STOP_OLD && kind_of(name) != STEP_SWITCH && strcmp(name, "takeover") != 0 &&
+	       (type != HEIR_LOCAL || kind_of(name) == STEP_START);
+}
+
+static bool is_any(const char *name, enum heir_start_type type)
+{
+	(void)name;
+	(void)type;
+	return true;
+}
+
+static bool is_exclusive_rest(const char *name, enum heir_start_type type)
+{
+	return is_rest(name, type) || kind_of(name) == STEP_SWITCH;
+}
+
+static void plan(const struct shm_app *a, enum heir_start_type type, uint32_t how, struct plan *p)
+{
+	p->count = 0;
+	if (type == HEIR_FAILOVER || type == HEIR_LOCAL) { /* the claim is the switch, and comes first */
+		add_steps(a, p, is_switch, type);
+		add_steps(a, p, is_rest, type);
+	} else if (type == HEIR_NORMAL) {
+		add_steps(a, p, is_other, type);
+	} else if (how == HEIR_EXCLUSIVE) {
+		add_steps(a, p, is_stop_old, type);
+		add_steps(a, p, is_exclusive_rest, type);
+	} else if (how == HEIR_OVERLAP) {
+		add_steps(a, p, is_other, type);
+		add_steps(a, p, is_stop_old, type);
+	} else {
+		add_steps(a, p, is_any, type);
+	}
+}
+
+int call_start(heir_t *h, enum heir_start_type type, uint32_t from_node)
+{
+	struct worker_run *run = h->run;
+	struct shm_node *from = from_node ? shm_node(&h->shm, from_node - 1) : NULL;
+	int rc;
+
+	text_copy(run->from, sizeof(run->from), from ? from->name : "", from ? sizeof(from->name) : 1);
+	run->start = (struct heir_start){type, run->from, heir_generation(h)};
+	rc = run->cb.start ? run->cb.start(h, &run->start, run->arg) : 0;
+	if (rc >= 0)
+		run->started = 1;
+	return rc < 0 ? rc : 0;
+}
+
+int call_phase(heir_t *h, const char *phase)
+{
+	struct worker_run *run = h->run;
+	int rc;
+
+	run->start.generation = heir_generation(h);
+	rc = run->cb.start_phase ? run->cb.start_phase(h, phase, &run->start, run->arg) : 0;
+	return rc < 0 ? rc : 0;
+}
+
+/* Ask one process of this or another node, and wait. */
+static int ask(heir_t *h, uint64_t to, const struct request *r, int64_t timeout, struct reply *ret)
+{
+	struct heir_ticket ticket;
+	struct reply reply = {0};
+	size_t size = sizeof(reply);
+	int rc = lib_request(h, to, r, &ticket);
+
+	if (rc)
+		return rc;
+	rc = heir_call_finish(h, ticket, &reply, &size, timeout);
+	if (rc)
+		return rc;
+	if (size != sizeof(reply))
+		return HEIR_ECORRUPT;
+	if (ret)
+		*ret = reply;
+	return reply.error;
+}
+
+/* start() or a phase, in every child of this instance that has it, in start order, one after the other. */
+static int in_each_child(struct drive *d, enum request_op op, const char *phase)
+{
+	heir_t *h = d->h;
+	struct request r = {.op = op, .app = h->run->app, .type = d->type, .from_node = d->from};
+	int rc = 0;
+
+	text_copy(r.phase, sizeof(r.phase), phase, sizeof(r.phase));
+	for (uint32_t i = 0; i < d->app->roles && rc == 0; i++) {
+		struct shm_role *role = shm_role(&h->shm, d->app->first_role + i);
+		uint64_t child;
+
+		if (!role || !(role->flags & ROLE_ATTACH))
+			continue;
+		if ((int)(d->app->first_role + i) == h->place.role) {
+			rc = op == REQ_CHILD_START ? call_start(h, d->type, d->from) : call_phase(h, phase);
+			continue;
+		}
+		child = atom_load_acquire(&role->candidate[h->run->node]);
+		rc = child ? ask(h, child, &r, (int64_t)d->app->step_timeout, NULL) : HEIR_ENOTREADY;
+	}
+	return rc;
+}
+
+/* The state has the version that this program writes, or is brought to it. After the switch only. */
+static int adopt_version(struct drive *d)
+{
+	heir_t *h = d->h;
+	struct worker_run *run = h->run;
+	uint64_t have;
+	int rc;
+
+	if (!h->state.head)
+		return 0;
+	have = atom_load_acquire(&h->state.head->version);
+	if (have == run->cb.version)
+		return 0;
+	rc = heir_begin(h);
+	if (rc)
+		return rc;
+	if (have != 0)
+		rc = run->cb.upgrade ? run->cb.upgrade(h, have, run->arg) : HEIR_EVERSION;
+	if (rc < 0) {
+		(void)heir_abort(h);
+		return rc;
+	}
+	atom_store_release(&h->state.head->version, run->cb.version);
+	return heir_commit(h);
+}
+
+static int version_fits(struct drive *d)
+{
+	struct worker_run *run = d->h->run;
+	uint64_t have = d->h->state.head ? atom_load_acquire(&d->h->state.head->version) : 0;
+
+	return have == 0 || have == run->cb.version || run->cb.upgrade ? 0 : HEIR_EVERSION;
+}
+
+static int do_switch(struct drive *d)
+{
+	int rc = version_fits(d);
+
+	if (rc)
+		return rc;
+	do {
+		rc = app_acquire(&d->h->shm, d->h->run->app, d->h->self, d->how, &d->h->state, &d->got);
+	} while (rc == HEIR_EAGAIN && d->how == ACQUIRE_SWITCH);
+	if (rc)
+		return rc;
+	d->switched = 1;
+	d->forced = d->got.forced;
+	d->h->run->start.generation = d->got.generation;
+	return adopt_version(d);
+}
+
+static int do_stop_old(struct drive *d)
+{
+	struct shm_node *from = d->from ? shm_node(&d->h->shm, d->from - 1) : NULL;
+	struct request r = {.op = REQ_STOP_INSTANCE, .app = d->h->run->app, .generation = d->trace.generation};
+	uint64_t leader = from ? atom_load_acquire(&from->leader) : 0;
+	int rc;
+
+	if (d->switched) /* done by the old node's leader, when it sees that the application is served here */
+		return 0;
+	if (!leader)
+		return HEIR_EDEAD;
+	rc = ask(d->h, leader, &r, STOP_TIMEOUT, NULL);
+	d->stopped_old = rc == 0;
+	return rc;
+}
+
+static int run_step(struct drive *d, enum step_kind kind, const char *name)
+{
+	switch (kind) {
+	case STEP_START:
+		return in_each_child(d, REQ_CHILD_START, "");
+	case STEP_SWITCH:
+		return do_switch(d);
+	case STEP_STOP_OLD:
+		return do_stop_old(d);
+	case STEP_PHASE:
+		return in_each_child(d, REQ_CHILD_PHASE, name);
+	}
+	return HEIR_EINVAL;
+}
+
+static int run_steps(struct drive *d, const struct plan *p)
+{
+	heir_t *h = d->h;
+	int64_t at = clock_ns();
+	int rc = 0;
+
+	for (unsigned i = 0; i < p->count && rc == 0; i++) {
+		const char *name = d->app->step[p->step[i].index];
+		int64_t limit = p->step[i].kind == STEP_STOP_OLD ? STOP_TIMEOUT : (int64_t)d->app->step_timeout, now;
+
+		if (p->step[i].kind == STEP_STOP_OLD && d->switched)
+			continue;
+		move_step(&h->shm, h->run->app, h->self, p->step[i].index, deadline_from(at, limit));
+		rc = run_step(d, p->step[i].kind, name);
+		now = clock_ns();
+		if (rc == 0 && p->step[i].kind != STEP_STOP_OLD && now - at > limit)
+			rc = HEIR_ETIMEDOUT;
+		trace_step(&h->shm, h->slot, &d->trace, p->step[i].index, at, now - at);
+		at = now;
+		if (rc)
+			d->step = p->step[i].index;
+	}
+	return rc;
+}
+
+/* Serving: what waits in the mailbox is answered before anybody but its callers is woken. */
+static int serve(struct drive *d)
+{
+	heir_t *h = d->h;
+	uint64_t old, now;
+	int rc;
+
+	atom_store_release(&d->app->start, (uint64_t)d->type << 56 | (uint64_t)d->from << 48 | d->got.generation);
+	rc = control_apply(&d->app->control, &old, &now, control_serve, h->slot);
+	if (rc)
+		return rc;
+	worker_state(h, WORKER_SERVING);
+	h->run->claim_since = DEADLINE_NEVER;
+	return 0;
+}
+
+static enum heir_result fail_after_switch(struct drive *d)
+{
+	heir_t *h = d->h;
+	uint64_t old, now;
+
+	if (h->open)
+		(void)heir_abort(h);
+	if (d->type == HEIR_TAKEOVER && d->got.previous && handle_alive(&h->shm, d->got.previous) &&
+	    atom_load_relaxed(&shm_slot(&h->shm, handle_slot(d->got.previous))->ready) >= WORKER_SERVING &&
+	    (!h->state.head || atom_load_relaxed(&shm_slot(&h->shm, handle_slot(d->got.previous))->version) ==
+	                               atom_load_relaxed(&h->state.head->version)) &&
+	    control_apply(&d->app->control, &old, &now, control_switch_back, h->slot, handle_slot(d->got.previous)) == 0)
+		return HEIR_SWITCHED_BACK;
+	return d->type == HEIR_NORMAL || d->type == HEIR_LOCAL ? HEIR_FAILED : HEIR_FAILED_OVER;
+}
+
+/* The end of a move that failed: this instance cannot go on as it is; its leader starts it anew. */
+static void fail(struct drive *d, int rc, struct reply *ret)
+{
+	heir_t *h = d->h;
+	enum heir_result result = d->switched ? fail_after_switch(d) : d->stopped_old ? HEIR_FAILED_OVER : HEIR_ABORTED;
+
+	trace_move_end(&h->shm, h->slot, &d->trace, result, rc, d->step);
+	move_end(&h->shm, h->run->app, h->self);
+	app_changed(&h->shm, h->run->app);
+	ret->error = rc;
+	ret->result = result;
+	if (d->step < SHM_STEPS_MAX)
+		TEXT_COPY(ret->step, d->app->step[d->step]);
+	if (h->run->started || d->switched) {
+		h->run->finish = 1;
+		h->run->exit_code = rc;
+	}
+}
+
+static void finish(struct drive *d, struct reply *ret)
+{
+	heir_t *h = d->h;
+	enum heir_result result = d->forced ? HEIR_FORCED : HEIR_DONE;
+
+	trace_move_end(&h->shm, h->slot, &d->trace, result, 0, TRACE_STEP_NONE);
+	(void)serve_mail(h, MAIL_FIRST);
+	move_end(&h->shm, h->run->app, h->self);
+	ret->result = result;
+}
+
+static void drive(struct drive *d, uint32_t how, struct reply *ret)
+{
+	struct plan p;
+	int rc;
+
+	plan(d->app, d->type, how, &p);
+	worker_state(d->h, WORKER_STARTING);
+	rc = run_steps(d, &p);
+	if (rc == 0)
+		rc = serve(d);
+	ret->generation = d->trace.generation;
+	if (rc) {
+		worker_state(d->h, WORKER_STANDBY);
+		fail(d, rc, ret);
+	} else {
+		finish(d, ret);
+	}
+}
+
+static void prepare(struct drive *d, heir_t *h, enum heir_start_type type, uint32_t from, int64_t began)
+{
+	*d = (struct drive){.h = h, .app = worker_app(h), .type = type, .from = from, .step = TRACE_STEP_NONE};
+	d->trace = (struct trace_move){.app = h->run->app, .kind = type, .from = from, .to = h->run->node + 1,
+	                               .generation = control_unpack(atom_load_acquire(&d->app->control)).generation,
+	                               .began = began};
+}
+
+static uint32_t owner_node(heir_t *h, struct control c)
+{
+	return c.phase == PHASE_DOWN ? 0 : (uint32_t)(slot_place(&h->shm, c.owner).node + 1);
+}
+
+void drive_start(heir_t *h, const struct request *request, struct reply *ret)
+{
+	struct shm_app *a = worker_app(h);
+	struct control c = control_unpack(atom_load_acquire(&a->control));
+	struct slot_place owner = slot_place(&h->shm, c.owner);
+	struct drive d;
+	int rc;
+
+	if (h->run->state != WORKER_STANDBY) {
+		ret->error = HEIR_EALREADY;
+		return;
+	}
+	prepare(&d, h, (enum heir_start_type)request->type, request->from_node, clock_ns());
+	d.how = c.phase != PHASE_DOWN && owner.kind == KIND_LEADER && owner.node == h->place.node ? ACQUIRE_SWITCH :
+	                                                                                            ACQUIRE_CLAIM;
+	rc = move_begin(&h->shm, h->run->app, h->self, request->type, request->from_node, h->run->node + 1, NULL);
+	if (rc) {
+		ret->error = rc;
+		return;
+	}
+	trace_move_begin(&h->shm, h->slot, &d.trace);
+	drive(&d, 0, ret);
+}
+
+void drive_takeover(heir_t *h, const struct request *request, struct reply *ret)
+{
+	struct shm_app *a = worker_app(h);
+	struct control c = control_unpack(atom_load_acquire(&a->control));
+	struct move_word winner = {0};
+	struct drive d;
+	int rc = 0;
+
+	if (c.owner == h->slot && c.phase == PHASE_SERVING)
+		rc = HEIR_EALREADY;
+	else if (c.phase == PHASE_DOWN || h->run->state != WORKER_STANDBY)
+		rc = HEIR_ENOTREADY;
+	else if (c.generation >= CONTROL_GENERATION_PLANNED)
+		rc = HEIR_EGENERATION;
+	else if (!(atom_load_relaxed(&a->permitted) >> h->run->node & 1))
+		rc = HEIR_EPERM;
+	else
+		rc = move_begin(&h->shm, h->run->app, h->self, HEIR_TAKEOVER, owner_node(h, c), h->run->node + 1, &winner);
+	if (rc) {
+		ret->error = rc;
+		ret->node = winner.to;
+		return;
+	}
+	prepare(&d, h, HEIR_TAKEOVER, owner_node(h, c), clock_ns());
+	d.how = ACQUIRE_SWITCH;
+	trace_move_begin(&h->shm, h->slot, &d.trace);
+	drive(&d, request->how & (HEIR_OVERLAP | HEIR_EXCLUSIVE), ret);
+}
+
+/* The claim comes first, and alone decides: nothing but the clock is touched before it. */
+int drive_failover(heir_t *h, int planned, int64_t noticed)
+{
+	struct shm_app *a = worker_app(h);
+	struct control c = control_unpack(atom_load_acquire(&a->control));
+	uint32_t from = owner_node(h, c);
+	struct reply reply = {0};
+	struct plan p;
+	struct drive d;
+	int64_t decided, claimed;
+	int rc;
+
+	prepare(&d, h, HEIR_FAILOVER, from, noticed);
+	d.how = planned ? ACQUIRE_SWITCH : ACQUIRE_CLAIM;
+	if (failover_count(&h->shm, h->run->app, noticed))
+		return HEIR_EAGAIN; /* beyond the intensity: leaders see to it */
+	decided = clock_ns();
+	rc = do_switch(&d);
+	if (rc && !d.switched)
+		return HEIR_EAGAIN;
+	claimed = clock_ns();
+	(void)move_begin(&h->shm, h->run->app, h->self, HEIR_FAILOVER, from, h->run->node + 1, NULL);
+	trace_move_begin(&h->shm, h->slot, &d.trace);
+	trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_NOTICE, noticed, decided - noticed);
+	trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_CLAIM, decided, claimed - decided);
+	worker_state(h, WORKER_STARTING);
+	plan(a, HEIR_FAILOVER, 0, &p);
+	for (unsigned i = 0; i + 1 < p.count; i++) /* the switch is done */
+		p.step[i] = p.step[i + 1];
+	p.count -= p.count > 0;
+	if (rc == 0)
+		rc = run_steps(&d, &p);
+	if (rc == 0)
+		rc = serve(&d);
+	if (rc)
+		fail(&d, rc, &reply);
+	else
+		finish(&d, &reply);
+	app_changed(&h->shm, h->run->app);
+	return rc;
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: ISC */
+/* Opening and closing a domain; what a handle is asked about itself. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/handle.h"
+#include "lib/worker.h"
+#include "name/names.h"
+#include "proc/bury.h"
+#include "state/control.h"
+
+static const char *domain_name(const char *domain)
+{
+	const char *e;
+
+	if (domain)
+		return domain;
+	e = getenv("HEIR_DOMAIN");
+	return e && *e ? e : "default";
+}
+
+static int open_handle(const char *domain, unsigned observe, struct slot_place place, heir_t **ret)
+{
+	heir_t *h = calloc(1, sizeof(*h));
+	int rc;
+
+	if (!h)
+		return -ENOMEM;
+	h->epoll = -1;
+	h->place = place;
+	h->pid = getpid();
+	rc = shm_attach(&h->shm, domain_name(domain), !observe);
+	if (rc)
+		goto fail_attach;
+	h->in.bytes = malloc(SHM_NAME_MAX + 2 + (size_t)h->shm.limits.message);
+	if (!h->in.bytes) {
+		rc = -ENOMEM;
+		goto fail_join;
+	}
+	rc = waitset_init(&h->waits, 0);
+	if (rc)
+		goto fail_join;
+	if (!observe) {
+		rc = slot_join(&h->shm, place, &h->self);
+		if (rc)
+			goto fail_waits;
+		h->slot = handle_slot(h->self);
+		h->cell_hint = h->slot * 7;
+		h->replies_seen = atom_load_acquire(&shm_slot(&h->shm, h->slot)->replies);
+	}
+	*ret = h;
+	return 0;
+fail_waits:
+	waitset_finish(&h->waits);
+fail_join:
+	free(h->in.bytes);
+	shm_detach(&h->shm);
+fail_attach:
+	free(h);
+	return rc;
+}
+
+int heir_open(const char *domain, unsigned flags, heir_t **ret)
+{
+	if (flags & ~HEIR_OBSERVE)
+		return HEIR_EINVAL;
+	return open_handle(domain, flags & HEIR_OBSERVE, (struct slot_place){KIND_CLIENT, -1, -1, -1}, ret);
+}
+
+int lib_open(const char *domain, struct slot_place place, heir_t **ret)
+{
+	return open_handle(domain, 0, place, ret);
+}
+
+void heir_close(heir_t *h)
+{
+	if (!h)
+		return;
+	if (getpid() != h->pid) {
+		free(h->in.bytes);
+		free(h);
+		return;
+	}
+	worker_finish(h);
+	waitset_finish(&h->waits);
+	if (h->epoll >= 0)
+		close(h->epoll);
+	state_unmap(&h->state);
+	if (h->self) {
+		if (atom_load_relaxed(&shm_slot(&h->shm, h->slot)->names))
+			names_drop_binding(&h->shm, h->slot, h->self);
+		slot_leave(&h->shm, h->self);
+	}
+	shm_detach(&h->shm);
+	free(h->in.bytes);
+	free(h);
+}
+
+uint64_t heir_handle(const heir_t *h)
+{
+	return h->self;
+}
+
+size_t heir_message_max(const heir_t *h)
+{
+	return h->shm.limits.message;
+}
+
+const char *heir_domain(const heir_t *h)
+{
+	return h->shm.head->domain;
+}
+
+const char *heir_node(const heir_t *h)
+{
+	return h->place.node >= 0 ? shm_node(&h->shm, (uint32_t)h->place.node)->name : "";
+}
+
+const char *heir_application(const heir_t *h)
+{
+	return h->place.app >= 0 ? shm_app(&h->shm, (uint32_t)h->place.app)->name : "";
+}
+
+uint32_t heir_generation(const heir_t *h)
+{
+	struct shm_app *a = h->place.app >= 0 ? shm_app(&h->shm, (uint32_t)h->place.app) : NULL;
+
+	return a ? control_unpack(atom_load_acquire(&a->control)).generation : 0;
+}
+
+int heir_is_owner(const heir_t *h)
+{
+	struct shm_app *a = h->place.app >= 0 ? shm_app(&h->shm, (uint32_t)h->place.app) : NULL;
+	struct control c = control_unpack(a ? atom_load_acquire(&a->control) : 0);
+
+	return a && c.phase != PHASE_DOWN && c.owner == h->slot;
+}
+
+int lib_find_app(const heir_t *h, const char *name)
+{
+	for (uint32_t i = 0; i < h->shm.limits.apps; i++)
+		if (strncmp(shm_app(&h->shm, i)->name, name, SHM_NAME_MAX + 1) == 0)
+			return (int)i;
+	return -1;
+}
+
+int lib_find_node(const heir_t *h, const char *name)
+{
+	for (uint32_t i = 0; i < h->shm.limits.nodes; i++)
+		if (strncmp(shm_node(&h->shm, i)->name, name, sizeof(shm_node(&h->shm, i)->name)) == 0)
+			return (int)i;
+	return -1;
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: ISC */
+/* A takeover asked for, and the record of moves. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/text.h"
+#include "lib/handle.h"
+#include "proc/recover.h"
+#include "state/control.h"
+#include "trace/moves.h"
+
+#define MOVES_SEARCHED 16
+
+int heir_moves(heir_t *h, const char *application, struct heir_move *ret, size_t max)
+{
+	int app = application ? lib_find_app(h, application) : -1;
+
+	if (application && app < 0)
+		return HEIR_ENOENT;
+	return moves_read(&h->shm, app, ret, NULL, max);
+}
+
+/* The process to ask: the hot standby itself, else its leader. */
+static uint64_t target_of(heir_t *h, uint32_t app, uint32_t node)
+{
+	struct shm_app *a = shm_app(&h->shm, app);
+	struct shm_role *lead = shm_role(&h->shm, a->lead_role);
+	uint64_t handle = lead && !(a->flags & APP_LED) ? atom_load_acquire(&lead->candidate[node]) : 0;
+
+	if (handle && handle_alive(&h->shm, handle) &&
+	    atom_load_acquire(&shm_slot(&h->shm, handle_slot(handle))->ready) != WORKER_INIT)
+		return handle;
+	return atom_load_acquire(&shm_node(&h->shm, node)->leader);
+}
+
+static void find_move(heir_t *h, uint32_t app, uint32_t generation, struct heir_move *ret)
+{
+	struct heir_move *moves = calloc(MOVES_SEARCHED, sizeof(*moves));
+	int n = moves ? moves_read(&h->shm, (int)app, moves, NULL, MOVES_SEARCHED) : 0;
+
+	for (int i = 0; i < n; i++)
+		if (moves[i].generation == generation) {
+			*ret = moves[i];
+			break;
+		}
+	free(moves);
+}
+
+static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t deadline, struct heir_move *ret)
+{
+	struct shm_app *a = shm_app(&h->shm, app);
+	struct control c = control_unpack(atom_load_acquire(&a->control));
+	struct request r = {.op = REQ_TAKEOVER, .app = app, .type = HEIR_TAKEOVER, .how = how, .generation = c.generation};
+	struct heir_ticket ticket;
+	struct reply reply = {0};
+	size_t size = sizeof(reply);
+	uint64_t to = target_of(h, app, node);
+	int rc;
+
+	if (c.phase == PHASE_SERVING && slot_place(&h->shm, c.owner).node == (int)node)
+		return HEIR_EALREADY;
+	if (!to)
+		return HEIR_ENOTREADY;
+	rc = lib_request(h, to, &r, &ticket);
+	if (rc == 0)
+		rc = heir_call_finish(h, ticket, &reply, &size, deadline < 0 ? HEIR_FOREVER : deadline_left(deadline));
+	if (rc == 0 && size != sizeof(reply))
+		rc = HEIR_ECORRUPT;
+	memset(ret, 0, sizeof(*ret));
+	TEXT_COPY(ret->application, a->name);
+	ret->kind = HEIR_TAKEOVER;
+	TEXT_COPY(ret->to, shm_node(&h->shm, node)->name);
+	if (rc == HEIR_EDEAD || rc == HEIR_EUNKNOWN) {
+		/* Its target died over it. */
+		if (deadline_passed(deadline))
+			return rc;
+		ret->generation = c.generation;
+		find_move(h, app, c.generation, ret);
+		ret->error = HEIR_EDEAD;
+		ret->result = ret->result ? ret->result : HEIR_ABORTED;
+		return HEIR_EFAILED;
+	}
+	if (rc)
+		return rc;
+	reply.step[sizeof(reply.step) - 1] = 0;
+	if (reply.error == HEIR_EBUSY) {
+		struct shm_node *winner = reply.node ? shm_node(&h->shm, reply.node - 1) : NULL;
+
+		text_copy(ret->to, sizeof(ret->to), winner ? winner->name : "", winner ? sizeof(winner->name) : 1);
+		return HEIR_EBUSY;
+	}
+	if (reply.error && !reply.result)
+		return reply.error;
+	find_move(h, app, reply.generation, ret);
+	ret->result = (enum heir_result)reply.result;
+	ret->error = reply.error;
+	TEXT_COPY(ret->failed_step, reply.step);
+	return reply.error ? HEIR_EFAILED : 0;
+}
+
+int heir_takeover(heir_t *h, const char *application, const char *node, unsigned how, int64_t timeout, struct heir_move *ret)
+{
+	int app = application ? lib_find_app(h, application) : -1, to = node ? lib_find_node(h, node) : -1, rc;
+	int64_t deadline = deadline_after(timeout);
+	struct heir_move *move;
+
+	if (how & ~(HEIR_OVERLAP | HEIR_EXCLUSIVE | HEIR_WAIT_TURN))
+		return HEIR_EINVAL;
+	if (app < 0 || to < 0 || shm_app(&h->shm, (uint32_t)app)->priority[to] == 0)
+		return HEIR_ENOENT;
+	if (h->self == 0)
+		return HEIR_EPERM;
+	move = calloc(1, sizeof(*move));
+	if (!move)
+		return -ENOMEM;
+	for (;;) {
+		uint32_t generation = (uint32_t)atom_load_acquire(&shm_app(&h->shm, (uint32_t)app)->control);
+
+		rc = once(h, (uint32_t)app, (uint32_t)to, how & ~HEIR_WAIT_TURN, deadline, move);
+		if (rc != HEIR_EBUSY || !(how & HEIR_WAIT_TURN) || deadline_passed(deadline))
+			break;
+		(void)heir_wait_change(h, application, generation, deadline < 0 ? HEIR_FOREVER : deadline_left(deadline));
+	}
+	if (rc == 0 || rc == HEIR_EFAILED || rc == HEIR_EBUSY)
+		*ret = *move;
+	free(move);
+	return rc;
+}

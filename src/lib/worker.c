@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: ISC */
+/* A worker: attached as the child that its environment names; its loop. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/appclaim.h"
+#include "base/clock.h"
+#include "lib/resolve.h"
+#include "lib/txn.h"
+#include "lib/worker.h"
+#include "proc/recover.h"
+
+#define MAIL_A_ROUND 64
+#define WAIT_WORDS 10
+
+struct shm_app *worker_app(heir_t *h)
+{
+	return &h->shm.apps[h->run->app]; /* checked when the handle was opened */
+}
+
+static struct shm_slot *own_slot(heir_t *h)
+{
+	return &h->shm.slots[h->slot];
+}
+
+void worker_state(heir_t *h, enum worker_state state)
+{
+	h->run->state = state;
+	atom_store_release(&own_slot(h)->ready, state);
+}
+
+static int env_number(const char *name)
+{
+	const char *s = getenv(name);
+	char *end;
+	long v;
+
+	if (!s || !*s)
+		return -1;
+	v = strtol(s, &end, 10);
+	return *end || v < 0 || v > 1 << 24 ? -1 : (int)v;
+}
+
+/* Where the environment puts this process; the domain is opened only to look the names up. */
+static int find_place(struct slot_place *ret)
+{
+	const char *node = getenv("HEIR_NODE"), *app = getenv("HEIR_APPLICATION"), *child = getenv("HEIR_CHILD");
+	struct slot_place place = {KIND_WORKER, -1, -1, -1};
+	heir_t *h;
+	int rc;
+
+	if (!getenv("HEIR_DOMAIN") || !node || !app || !child)
+		return HEIR_ENOTWORKER;
+	rc = heir_open(NULL, HEIR_OBSERVE, &h);
+	if (rc)
+		return rc;
+	place.node = lib_find_node(h, node);
+	place.app = lib_find_app(h, app);
+	if (place.app >= 0) {
+		struct shm_app *a = shm_app(&h->shm, (uint32_t)place.app);
+
+		for (uint32_t i = 0; i < a->roles && i < SHM_APP_ROLES_MAX; i++) {
+			struct shm_role *r = shm_role(&h->shm, a->first_role + i);
+
+			if (r && strncmp(r->id, child, sizeof(r->id)) == 0)
+				place.role = (int)(a->first_role + i);
+		}
+	}
+	heir_close(h);
+	if (place.node < 0 || place.app < 0 || place.role < 0)
+		return HEIR_ENOENT;
+	*ret = place;
+	return 0;
+}
+
+/* This process fills its role on its node: in place of nobody or of a dead one. */
+static int register_candidate(heir_t *h)
+{
+	atom64 *cell = &shm_role(&h->shm, (uint32_t)h->place.role)->candidate[h->place.node];
+	uint64_t old = atom_load_acquire(cell);
+
+	do {
+		if (old && !handle_gone(&h->shm, old))
+			return HEIR_EEXIST;
+	} while (!atom_cas(cell, &old, h->self));
+	return 0;
+}
+
+static int setup(heir_t *h)
+{
+	struct shm_app *a = worker_app(h);
+	int rc;
+
+	if (h->run->lead && a->state_size) {
+		rc = state_map(&h->shm, h->run->app, a->flags & APP_HOT, &h->state);
+		if (rc)
+			return rc;
+	}
+	atom_store_relaxed(&own_slot(h)->version, h->run->cb.version);
+	rc = dying_install(&h->shm, h->self);
+	if (rc)
+		return rc;
+	rc = h->run->cb.init ? h->run->cb.init(h, h->run->arg) : 0;
+	if (rc < 0)
+		return rc;
+	rc = register_candidate(h);
+	if (rc)
+		return rc;
+	worker_state(h, WORKER_STANDBY);
+	if (h->run->lifeline >= 0) {
+		if (fcntl(h->run->lifeline, F_SETFD, FD_CLOEXEC) < 0 || write(h->run->lifeline, "R", 1) != 1)
+			return -errno;
+	}
+	app_changed(&h->shm, h->run->app);
+	return 0;
+}
+
+int heir_worker_open(const struct heir_worker *worker, void *arg, heir_t **ret)
+{
+	struct slot_place place;
+	struct worker_run *run;
+	heir_t *h;
+	int rc = find_place(&place);
+
+	if (rc)
+		return rc;
+	if (!worker || worker->size < offsetof(struct heir_worker, init) || worker->size > 4096)
+		return HEIR_EINVAL;
+	run = calloc(1, sizeof(*run));
+	if (!run)
+		return -ENOMEM;
+	memcpy(&run->cb, worker, worker->size < sizeof(run->cb) ? worker->size : sizeof(run->cb));
+	run->arg = arg;
+	run->claim_since = run->look_again = DEADLINE_NEVER;
+	run->lifeline = env_number("HEIR_LIFELINE");
+	run->app = (uint32_t)place.app;
+	run->node = (uint32_t)place.node;
+	rc = lib_open(NULL, place, &h);
+	if (rc) {
+		free(run);
+		return rc;
+	}
+	h->run = run;
+	run->lead = (uint32_t)place.role == worker_app(h)->lead_role;
+	rc = setup(h);
+	if (rc < 0) {
+		heir_close(h);
+		return rc;
+	}
+	*ret = h;
+	return 0;
+}
+
+void worker_finish(heir_t *h)
+{
+	uint64_t self = h->self;
+
+	if (!h->run)
+		return;
+	dying_remove();
+	watch_finish(h);
+	(void)atom_cas(&shm_role(&h->shm, (uint32_t)h->place.role)->candidate[h->place.node], &self, 0);
+	if (h->run->stop_kept)
+		lib_answer_kept(h, h->run->stop_request, 0, &(struct reply){0}, sizeof(struct reply));
+	free(h->run);
+	h->run = NULL;
+}
+
+static void stop_worker(heir_t *h, int code)
+{
+	struct worker_run *run = h->run;
+
+	if (run->state == WORKER_STOPPING)
+		return;
+	worker_state(h, WORKER_STOPPING);
+	if (run->cb.prep_stop && run->started)
+		run->cb.prep_stop(h, run->arg);
+	if (run->cb.stop)
+		run->cb.stop(h, run->arg);
+	run->finish = 1;
+	run->exit_code = code;
+}
+
+static void child_request(heir_t *h, const struct request *r)
+{
+	struct reply reply = {0};
+
+	reply.error = r->op == REQ_CHILD_START ? call_start(h, (enum heir_start_type)r->type, r->from_node) :
+	                                         call_phase(h, r->phase);
+	if (reply.error == 0 && r->op == REQ_CHILD_START)
+		worker_state(h, WORKER_SERVING);
+	lib_answer(h, 0, &reply, sizeof(reply));
+}
+
+static void control_request(heir_t *h, const struct request *r)
+{
+	struct reply reply = {0};
+	struct kept kept;
+
+	switch (r->op) {
+	case REQ_STOP:
+		h->run->stop_request = lib_keep(h);
+		h->run->stop_kept = 1;
+		stop_worker(h, 0);
+		return;
+	case REQ_CHILD_START:
+	case REQ_CHILD_PHASE:
+		child_request(h, r);
+		return;
+	case REQ_START:
+	case REQ_TAKEOVER:
+		kept = lib_keep(h);
+		if (r->app != h->run->app || !h->run->lead)
+			reply.error = HEIR_EINVAL;
+		else if (r->op == REQ_START)
+			drive_start(h, r, &reply);
+		else
+			drive_takeover(h, r, &reply);
+		lib_answer_kept(h, kept, 0, &reply, sizeof(reply));
+		app_changed(&h->shm, h->run->app);
+		return;
+	default:
+		reply.error = HEIR_EINVAL;
+		lib_answer(h, 0, &reply, sizeof(reply));
+	}
+}
+
+static int direct_mail(heir_t *h)
+{
+	struct request request;
+	int n = 0, rc = 0;
+
+	while (n < MAIL_A_ROUND && !h->run->finish && (rc = lib_receive(h, &request)) == 1) {
+		n++;
+		if (h->in.kind == CELL_CONTROL)
+			control_request(h, &request);
+		else
+			direct_done(h, h->run->cb.handle ? h->run->cb.handle(h, &h->in.message, h->run->arg) : HEIR_ENOENT);
+	}
+	return rc < 0 ? rc : n;
+}
+
+static bool mine(heir_t *h, struct control c)
+{
+	if (c.phase == PHASE_DOWN || c.owner == 0)
+		return false;
+	return h->run->lead ? c.owner == h->slot : slot_place(&h->shm, c.owner).node == h->place.node;
+}
+
+int serve_mail(heir_t *h, unsigned most)
+{
+	struct worker_run *run = h->run;
+	unsigned n = 0;
+	int rc = 1;
+
+	run->wanted = 0;
+	while (n < most && rc == 1) {
+		rc = run->lead ? txn_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg) :
+		                 plain_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg);
+		n += rc == 1;
+	}
+	if (rc == HEIR_EWANTED)
+		run->wanted = 1;
+	return rc == HEIR_EWANTED || rc == HEIR_ESTALE || rc >= 0 ? (int)n : rc;
+}
+
+/* The owner has changed under this worker: told once each way. */
+static int follow_owner(heir_t *h, struct control c)
+{
+	struct worker_run *run = h->run;
+	struct shm_node *to;
+	int node, rc = 0;
+
+	if (run->state == WORKER_SERVING && !mine(h, c)) {
+		node = slot_place(&h->shm, c.owner).node;
+		to = node >= 0 ? shm_node(&h->shm, (uint32_t)node) : NULL;
+		worker_state(h, WORKER_LOST);
+		if (run->cb.lost)
+			run->cb.lost(h, to ? to->name : "", run->arg);
+		return 1;
+	}
+	if (run->state == WORKER_LOST && mine(h, c) && c.phase == PHASE_SERVING) {
+		if (run->lead)
+			rc = app_recover(&h->shm, run->app, h->self, &h->state);
+		if (rc == 0 && run->cb.regained)
+			rc = run->cb.regained(h, c.generation, run->arg);
+		worker_state(h, WORKER_SERVING);
+		app_changed(&h->shm, run->app);
+		return rc < 0 ? rc : 1;
+	}
+	return 0;
+}
+
+static uint64_t leader_of(heir_t *h, uint32_t slot)
+{
+	int node = slot_place(&h->shm, slot).node;
+	struct shm_node *n = node >= 0 ? shm_node(&h->shm, (uint32_t)node) : NULL;
+
+	return n ? atom_load_acquire(&n->leader) : 0;
+}
+
+/* A standby looks at the owner that it may have to follow. 1: it has claimed, or tried. */
+static int standby_look(heir_t *h, struct control c, int64_t noticed)
+{
+	struct worker_run *run = h->run;
+	struct shm_app *a = worker_app(h);
+	struct move_word m = move_unpack(atom_load_acquire(&a->move));
+	uint64_t owner, leader, heir;
+	struct claim_view v = {.phase = c.phase, .grace = (int64_t)a->claim_grace, .now = noticed};
+	enum claim_decision d;
+
+	run->look_again = DEADLINE_NEVER;
+	if (!run->lead || run->state != WORKER_STANDBY || c.phase == PHASE_DOWN || c.owner == h->slot)
+		return 0;
+	owner = slot_handle(&h->shm, c.owner);
+	leader = leader_of(h, c.owner);
+	heir = c.heir ? slot_handle(&h->shm, c.heir) : 0;
+	int node = slot_place(&h->shm, c.owner).node;
+
+	v.permitted = atom_load_relaxed(&a->permitted) >> run->node & 1;
+	v.restart_in_place = a->flags & APP_RESTART_IN_PLACE;
+	v.owner_gone = owner == 0 || handle_noticed(&h->shm, owner) ||
+	               atom_load_acquire(&shm_slot(&h->shm, c.owner)->dying);
+	v.owner_leader_gone = leader == 0 || handle_noticed(&h->shm, leader);
+	v.instance_absent = node >= 0 && atom_load_acquire(&a->instance[node]) == INSTANCE_ABSENT;
+	v.driver_alive = m.slot && m.slot != h->slot && m.slot != c.owner && move_driver_alive(&h->shm, run->app);
+	v.is_heir = c.heir == h->slot;
+	v.heir_alive = heir && !v.is_heir && handle_alive(&h->shm, heir);
+	v.since = run->claim_since;
+	d = claim_decide(&v, &run->look_again);
+	if (d == CLAIM_NO)
+		run->claim_since = DEADLINE_NEVER;
+	else if (run->claim_since < 0)
+		run->claim_since = v.now;
+	if (d != CLAIM_NOW && d != CLAIM_SWITCH)
+		return 0;
+	run->claim_since = DEADLINE_NEVER;
+	return drive_failover(h, d == CLAIM_SWITCH || !handle_noticed(&h->shm, owner), noticed) == HEIR_EAGAIN ? 0 : 1;
+}
+
+static unsigned life_word(heir_t *h, struct wait_word *w, uint32_t slot, unsigned which)
+{
+	atom32 *life = slot_life(&h->shm, slot, which);
+	uint32_t v = life ? atom_load_acquire(life) : 0;
+
+	if (!life || life_gone(v))
+		return 0;
+	*w = (struct wait_word){life, v};
+	return 1;
+}
+
+/* What this worker sleeps on, given the control word it has just acted upon. */
+static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w)
+{
+	struct worker_run *run = h->run;
+	struct shm_app *a = worker_app(h);
+	struct control c = control_unpack(word);
+	unsigned n = lib_wait_words(h, w);
+
+	w[n++] = (struct wait_word){control_generation_futex(&a->control), (uint32_t)word};
+	if (run->state == WORKER_SERVING) {
+		struct shm_mailbox *m = shm_mailbox(&h->shm, (uint32_t)h->place.role);
+
+		w[n++] = (struct wait_word){&m->doorbell, atom_load_acquire(&m->doorbell)};
+		if (run->wanted)
+			w[n++] = (struct wait_word){control_commit_futex(&a->control), (uint32_t)(word >> 32)};
+	} else if (run->state == WORKER_STANDBY && run->lead && c.phase != PHASE_DOWN && c.owner != h->slot) {
+		unsigned which = c.heir == h->slot ? LIFE_HEIR : LIFE_SPARE0 + (run->node & 1);
+
+		n += life_word(h, &w[n], c.owner, which);
+		n += life_word(h, &w[n], handle_slot(leader_of(h, c.owner)), which);
+		if (c.heir && c.heir != h->slot)
+			n += life_word(h, &w[n], c.heir, which);
+	}
+	return n;
+}
+
+/* One round without waiting: how much was done, or negative. *ret_word: the control word it has acted upon. */
+static int round_of(heir_t *h, int64_t now, uint64_t *ret_word)
+{
+	struct worker_run *run = h->run;
+	atom32 *replies = &own_slot(h)->replies;
+	int done = 0, rc;
+
+	*ret_word = atom_load_acquire(&worker_app(h)->control);
+	rc = follow_owner(h, control_unpack(*ret_word));
+	if (rc < 0)
+		return rc;
+	done += rc + standby_look(h, control_unpack(*ret_word), now);
+	if (run->state == WORKER_SERVING && control_unpack(*ret_word).phase == PHASE_SERVING) {
+		rc = serve_mail(h, MAIL_A_ROUND);
+		if (rc < 0)
+			return rc;
+		done += rc;
+	}
+	rc = direct_mail(h);
+	if (rc < 0)
+		return rc;
+	done += rc;
+	if (atom_load_acquire(replies) != h->replies_seen) {
+		h->replies_seen = atom_load_acquire(replies);
+		if (h->replied) {
+			h->replied(h, h->replied_arg);
+			done++;
+		}
+	}
+	return done + watch_dispatch(h);
+}
+
+static int sleep_until(heir_t *h, uint64_t word, int64_t deadline)
+{
+	struct wait_word words[WAIT_WORDS];
+	uint32_t role = (uint32_t)h->place.role;
+	struct mail_head head;
+	unsigned n = wait_words(h, word, words);
+	int rc = 0, busy;
+
+	/* Doorbells were loaded above; say "I sleep", then look once more: pairs with mailbox_publish and mailbox_ring. */
+	mailbox_sleep(&h->shm, role);
+	lib_sleep(h);
+	busy = mailbox_peek(&h->shm, shm_slot_mailbox(&h->shm, h->slot), &head) == 1 ||
+	       (h->run->state == WORKER_SERVING && !h->run->wanted && control_unpack(word).phase == PHASE_SERVING &&
+	        mailbox_peek(&h->shm, role, &head) == 1);
+	if (h->replied && atom_load_acquire(&own_slot(h)->replies) != h->replies_seen)
+		busy = 1;
+	if (!busy)
+		rc = waitset_wait(&h->waits, words, n, h->epoll, deadline);
+	lib_awake(h);
+	mailbox_awake(&h->shm, role);
+	return rc < 0 ? rc : 0;
+}
+
+int heir_poll(heir_t *h, int64_t timeout)
+{
+	struct worker_run *run = h->run;
+	int64_t deadline = deadline_after(timeout);
+	uint64_t word;
+	int rc;
+
+	if (!run)
+		return HEIR_EINVAL;
+	if (getpid() != h->pid)
+		return HEIR_EPERM;
+	rc = round_of(h, clock_ns(), &word);
+	if (rc == 0 && !run->finish) {
+		rc = sleep_until(h, word, deadline_min(deadline, run->look_again));
+		if (rc == 0)
+			rc = round_of(h, clock_ns(), &word);
+	}
+	if (run->finish)
+		return run->exit_code;
+	return rc < 0 ? rc : 1;
+}
+
+int heir_serve(heir_t *h)
+{
+	int rc;
+
+	do {
+		rc = heir_poll(h, HEIR_FOREVER);
+	} while (rc == 1);
+	return rc;
+}
+
+void heir_finish(heir_t *h)
+{
+	if (h->run)
+		h->run->finish = 1;
+}
+
+void heir_on_replies(heir_t *h, void (*replied)(heir_t *h, void *arg), void *arg)
+{
+	h->replied = replied;
+	h->replied_arg = arg;
+}
+
+int heir_listen_fd(const char *name)
+{
+	const char *names = getenv("LISTEN_FDNAMES");
+	size_t n = strlen(name);
+	int count = env_number("LISTEN_FDS");
+
+	if (!names || env_number("LISTEN_PID") != (int)getpid())
+		return HEIR_ENOENT;
+	for (int i = 0; i < count; i++) {
+		const char *end = strchrnul(names, ':');
+
+		if ((size_t)(end - names) == n && memcmp(names, name, n) == 0)
+			return 3 + i;
+		if (!*end)
+			break;
+		names = end + 1;
+	}
+	return HEIR_ENOENT;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The worker inside a handle. worker.c: attach, the loop; drive.c: the moves that this process drives; watch.c: descriptors.
+ *
+ * WORKER_STANDBY -> WORKER_STARTING (a move) -> WORKER_SERVING -> WORKER_LOST (another was switched to) -> STOPPING; back to
+ * SERVING by a switch-back. A worker of another role than the lead follows the lead of its node.
+ */
+#ifndef HEIR_LIB_WORKER_H
+#define HEIR_LIB_WORKER_H
+
+#include "lib/handle.h"
+#include "state/control.h"
+
+struct worker_run {
+	struct heir_worker cb;
+	void *arg;
+	enum worker_state state;
+	int lead;                 /* fills the lead role */
+	uint32_t app, node;
+	struct heir_start start;
+	char from[64];
+	int started;              /* start() has been called and neither undone nor stopped */
+	int finish;               /* stop after this round */
+	int exit_code;            /* what heir_poll returns then */
+	int lifeline;
+	int64_t claim_since;      /* -1: no claim is due */
+	int64_t look_again;       /* deadline of the next look, or never */
+	int wanted;               /* a begin was refused: wait for the commit futex as well */
+	struct kept stop_request; /* answered before the process ends */
+	int stop_kept;
+};
+
+void worker_finish(heir_t *h); /* no worker: nothing */
+void worker_state(heir_t *h, enum worker_state state);
+struct shm_app *worker_app(heir_t *h);
+
+/* drive.c. Each ends with the application served by this process, or not, and says so in *ret. */
+void drive_start(heir_t *h, const struct request *request, struct reply *ret);    /* REQ_START */
+void drive_takeover(heir_t *h, const struct request *request, struct reply *ret); /* REQ_TAKEOVER */
+int drive_failover(heir_t *h, int planned, int64_t noticed); /* claim by this standby's own decision. HEIR_EAGAIN: not needed */
+int call_start(heir_t *h, enum heir_start_type type, uint32_t from_node);
+int call_phase(heir_t *h, const char *phase);
+/* Role mail, as much as is there, at most `most` messages. How many, or negative. */
+int serve_mail(heir_t *h, unsigned most);
+
+/* watch.c */
+int watch_dispatch(heir_t *h); /* ready descriptors, without waiting: how many */
+void watch_finish(heir_t *h);
+
+#endif

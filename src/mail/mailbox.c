@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: ISC */
+/* The ring of a mailbox: publish, help, peek, take, pass (mailbox.h has the argument). */
+#include "mail/mailbox.h"
+
+#include <limits.h>
+
+#include "base/futex.h"
+#include "base/testpoint.h"
+#include "heir.h"
+
+static inline uint64_t entry_pack(uint32_t ticket, uint32_t cell)
+{
+	return (uint64_t)ticket << 32 | cell;
+}
+
+static inline atom64 *entry_at(const struct shm *shm, uint32_t mailbox, uint64_t ticket)
+{
+	return shm_ring(shm, mailbox) + (ticket & (shm->ring_entries - 1));
+}
+
+bool mailbox_has_room(const struct shm *shm, uint32_t mailbox)
+{
+	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
+	uint64_t limit = shm->limits.cells > 64 ? (shm->limits.cells - 1) / 4 * 3 : shm->limits.cells - 1;
+
+	return atom_load_relaxed(&m->tail) - atom_load_relaxed(&m->head) < limit;
+}
+
+/* Mark the cell of generation g that stands at the tail, then advance. 1: the tail's entry is empty; 0: helped; ECORRUPT. */
+static int help(const struct shm *shm, uint32_t mailbox, uint64_t *tail)
+{
+	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
+	uint64_t t = atom_load_acquire(&m->tail), entry = atom_load_acquire(entry_at(shm, mailbox, t));
+	struct shm_cell *c;
+	uint64_t w;
+
+	*tail = t;
+	if ((uint32_t)(entry >> 32) != (uint32_t)t) {
+		/* Taken and passed already (the tail moved on), or a ring that was never laid. */
+		return atom_load_acquire(&m->tail) != t ? 0 : HEIR_ECORRUPT;
+	}
+	if ((uint32_t)entry == 0)
+		return 1;
+	c = shm_cell(shm, (uint32_t)entry);
+	if (!c)
+		return HEIR_ECORRUPT;
+	/*
+	 * While this is the tail, the cell has not been let go since it was put here (the reader does not pass the tail), and an
+	 * OWNED word is of the use that was put here. Its flags may change under us (its caller gives up): again then.
+	 */
+	do {
+		w = atom_load_acquire(&c->word);
+		if (atom_load_acquire(&m->tail) != t)
+			return 0;
+		if (cell_unpack(w).state != CELL_OWNED)
+			break;
+		struct cell_word next = cell_unpack(w);
+
+		next.state = CELL_PUBLISHED;
+		if (cell_move(shm, (uint32_t)entry, w, next) == 0) {
+			TESTPOINT("mail: marked published");
+			break;
+		}
+	} while (1);
+	(void)atom_cas(&m->tail, &t, t + 1);
+	return 0;
+}
+
+void mailbox_settle(const struct shm *shm, uint32_t mailbox)
+{
+	uint64_t tail;
+
+	for (uint32_t i = 0; i <= shm->ring_entries; i++)
+		if (help(shm, mailbox, &tail) != 0)
+			return;
+}
+
+int mailbox_publish(const struct shm *shm, uint32_t mailbox, struct cell_ref ref)
+{
+	if (!shm_mailbox(shm, mailbox))
+		return HEIR_ECORRUPT;
+	for (;;) {
+		uint64_t tail, w, entry;
+		int rc = help(shm, mailbox, &tail);
+
+		if (rc < 0)
+			return rc;
+		if (rc == 0)
+			continue;
+		/* The tail was loaded by help(); now the state, then the CAS: in this order (mailbox.h). */
+		if (cell_load(shm, ref, &w) || cell_unpack(w).state != CELL_OWNED)
+			return 0;
+		entry = entry_pack((uint32_t)tail, 0);
+		/* seq_cst: pairs with the reader's mailbox_sleep, which adds to sleepers before it looks here again */
+		if (atom_cas_seq(entry_at(shm, mailbox, tail), &entry, entry_pack((uint32_t)tail, ref.cell))) {
+			TESTPOINT("mail: in the ring");
+			(void)help(shm, mailbox, &tail);
+			return 0;
+		}
+	}
+}
+
+void mailbox_ring(const struct shm *shm, uint32_t mailbox)
+{
+	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
+
+	atom_add_seq(&m->doorbell, 1);
+	if (atom_load_seq(&m->sleepers))
+		futex_wake(&m->doorbell, INT_MAX);
+}
+
+void mailbox_sleep(const struct shm *shm, uint32_t mailbox)
+{
+	atom_add_seq(&shm_mailbox(shm, mailbox)->sleepers, 1);
+}
+
+void mailbox_awake(const struct shm *shm, uint32_t mailbox)
+{
+	atom_add_relaxed(&shm_mailbox(shm, mailbox)->sleepers, (uint32_t)-1);
+}
+
+int mailbox_peek(const struct shm *shm, uint32_t mailbox, struct mail_head *ret)
+{
+	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
+
+	for (;;) {
+		uint64_t h = atom_load_acquire(&m->head), entry = atom_load_seq(entry_at(shm, mailbox, h)), w, tail;
+		struct shm_cell *c;
+		struct cell_word cw;
+
+		if ((uint32_t)(entry >> 32) != (uint32_t)h) {
+			/* A redo emptied the entry and died or stopped before it advanced the head: do that. */
+			if ((uint32_t)(entry >> 32) != (uint32_t)h + shm->ring_entries)
+				return atom_load_acquire(&m->head) != h ? 0 : HEIR_ECORRUPT;
+			(void)atom_cas(&m->head, &h, h + 1);
+			continue;
+		}
+		if ((uint32_t)entry == 0)
+			return 0;
+		c = shm_cell(shm, (uint32_t)entry);
+		if (!c)
+			return HEIR_ECORRUPT;
+		if (atom_load_acquire(&m->tail) == h)
+			(void)help(shm, mailbox, &tail);
+		w = atom_load_acquire(&c->word);
+		cw = cell_unpack(w);
+		if (cw.state == CELL_PUBLISHED && (cw.flags & CELL_ABANDONED)) {
+			mailbox_pass(shm, mailbox, (uint32_t)h, (uint32_t)entry);
+			cell_free(shm, (uint32_t)entry, w);
+			continue;
+		}
+		if (cw.state != CELL_PUBLISHED && cw.state != CELL_TAKEN)
+			return atom_load_acquire(&m->head) != h ? 0 : HEIR_ECORRUPT;
+		*ret = (struct mail_head){(uint32_t)h, {(uint32_t)entry, cw.generation}, w};
+		return 1;
+	}
+}
+
+int mailbox_take(const struct shm *shm, uint32_t holder, struct mail_head *head)
+{
+	struct shm_cell *c = shm_cell(shm, head->ref.cell);
+	struct cell_word next = cell_unpack(head->word);
+
+	atom_store_relaxed(&c->holder, holder);
+	next.state = CELL_TAKEN;
+	if (next.deliveries < 0xff)
+		next.deliveries++;
+	if (cell_move(shm, head->ref.cell, head->word, next))
+		return HEIR_EAGAIN;
+	head->word = cell_pack(next);
+	TESTPOINT("mail: taken");
+	return 0;
+}
+
+void mailbox_pass(const struct shm *shm, uint32_t mailbox, uint32_t ticket, uint32_t cell)
+{
+	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
+	uint64_t entry = entry_pack(ticket, cell), h;
+
+	(void)atom_cas(entry_at(shm, mailbox, ticket), &entry, entry_pack(ticket + shm->ring_entries, 0));
+	TESTPOINT("mail: entry emptied");
+	h = atom_load_acquire(&m->head);
+	if ((uint32_t)h == ticket)
+		(void)atom_cas(&m->head, &h, h + 1);
+	if (atom_load_seq(&m->senders))
+		futex_wake((atom32 *)(void *)&m->head, INT_MAX);
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: ISC */
+/* The leader of a node: what its files share. One thread; nothing in it waits but the loop. */
+#ifndef HEIR_NODE_LEADER_H
+#define HEIR_NODE_LEADER_H
+
+#include "app/appstep.h"
+#include "app/apptree.h"
+#include "lib/handle.h"
+#include "node/conf.h"
+#include "node/spawn.h"
+
+struct leader;
+
+/* A descriptor in the loop, within the struct of whoever it belongs to. fd -1: none. */
+struct source {
+	int fd;
+	void (*ready)(struct leader *leader, struct source *source, uint32_t events);
+};
+
+/* One process that fills a role here. */
+struct child {
+	struct instance *instance;
+	const struct conf_child *conf;
+	uint32_t index; /* within the application */
+	enum child_state state;
+	pid_t pid; /* 0: none */
+	uint64_t handle; /* of a ready: attach child, once it is ready */
+	struct source exit, exec, life, notice; /* pidfd; result of exec; lifeline; notify socket or notification descriptor */
+	bool running;    /* exec has succeeded */
+	bool ready;
+	bool done;       /* ended, and is not to be restarted */
+	bool begun;      /* told to start since it attached, or told what to start as by its environment */
+	struct heir_ticket request; /* REQ_CHILD_START or REQ_STOP */
+	bool requested;
+	int64_t ready_by, spawn_at, healthy_since;
+	uint32_t restarts, failures; /* failures in a row: the next spawn is delayed by them */
+};
+
+enum stop_how { STOP_NOT, STOP_ORDERLY, STOP_KILL };
+
+struct stop {
+	enum stop_how how;
+	uint32_t first, end;  /* children */
+	uint32_t at;          /* those from here to end are gone */
+	bool told;            /* the one before at */
+	int64_t kill_at, since;
+};
+
+/* A takeover to here, a stop for one, or a hand-over to elsewhere. */
+struct errand {
+	bool active, asked, sent; /* asked: somebody waits for an answer */
+	struct request request;
+	struct kept kept;            /* the asker's, to be answered */
+	struct heir_ticket ticket;   /* what it was passed on as */
+	int64_t until;
+};
+
+/* A move of an application that the leader drives itself (APP_LED). */
+struct led {
+	bool active, switched, stopped_old, sent;
+	enum app_start type;
+	int from;                     /* node or -1 */
+	uint8_t plan[CONF_STEPS_MAX]; /* indexes of steps */
+	uint32_t count, at, child;
+	uint32_t generation;          /* when it began */
+	uint64_t previous;            /* the owner before */
+	struct heir_ticket ticket;
+	int64_t began, step_began, deadline;
+};
+
+/* An application that this node may run. */
+struct instance {
+	struct leader *leader;
+	const struct conf_application *conf;
+	uint32_t app;
+	struct shm_app *shm;
+	struct child *children;
+	uint32_t count, lead; /* lead: index of the lead child */
+	struct tree tree;
+	struct stop stop;
+	bool served, gave_up, uncounted, yielded, take_back, guest_failed, ended_normally, was_failed;
+	enum app_start start_type; /* what children are spawned as, and started as */
+	int start_from;            /* node or -1 */
+	bool asked;
+	struct heir_ticket ask;
+	struct errand guest, yield, hand;
+	uint64_t tried;            /* nodes that a hand-over failed to */
+	struct led led;
+	uint64_t dead_owner;       /* handle, and since when it is known */
+	int64_t dead_since;
+	uint64_t watched;          /* handle of the owner whose pidfd is watched */
+	struct source watch;
+	int64_t ask_after;         /* a start that was refused is not asked for again before */
+	bool stop_old;             /* the stop under way is the last step of a takeover: */
+	uint64_t stop_driver;
+	uint32_t stop_generation;
+	enum app_action last;      /* for the log */
+};
+
+/* A child that is dying or not ours any more, until its pidfd fires. */
+struct zombie {
+	struct source exit;
+	pid_t pid;
+	uint32_t app;
+	char name[2 * CONF_NAME_LENGTH_MAX];
+	struct zombie *next;
+};
+
+struct peer {
+	uint64_t handle;
+	struct source exit;
+};
+
+struct asker {
+	struct kept kept;
+	struct asker *next;
+};
+
+struct listens;
+
+struct leader {
+	heir_t *h;
+	struct shm *shm;
+	struct conf *conf;
+	char domain[64];
+	uint32_t node;
+	int epoll;
+	struct source signals;
+	struct waitset waits;
+	struct instance *instances[SHM_APPS_MAX]; /* NULL: not a candidate */
+	struct peer peers[SHM_NODES_MAX];
+	struct zombie *zombies;
+	struct listens *listens;
+	struct asker *askers; /* who asked for the end of this node */
+	char *search;         /* directories for programs */
+	int64_t now, up_since, again; /* again: look once more then; -1: never */
+	uint32_t changed;     /* as it was before the last look */
+	bool leaving, ended, fatal;
+	bool bury; /* something has died */
+	bool made; /* this process made the domain */
+};
+
+#define GRACE INT64_C(1000000000) /* how long better candidates are waited for after this leader came up */
+
+#endif

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: ISC */
+#include "node/loop.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "node/act.h"
+#include "node/ask.h"
+#include "node/instance.h"
+#include "node/listen.h"
+#include "node/notify.h"
+#include "proc/bury.h"
+#include "proc/recover.h"
+
+#define EVENTS_A_ROUND 256
+
+int source_open(struct leader *l, struct source *s, int fd,
+                void (*ready)(struct leader *leader, struct source *source, uint32_t events))
+{
+	struct epoll_event e = {.events = EPOLLIN, .data.ptr = s};
+	int rc;
+
+	s->fd = -1;
+	s->ready = ready;
+	if (fd < 0)
+		return -EBADF;
+	if (epoll_ctl(l->epoll, EPOLL_CTL_ADD, fd, &e) < 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	s->fd = fd;
+	return 0;
+}
+
+int source_release(struct leader *l, struct source *s)
+{
+	int fd = s->fd;
+
+	if (fd >= 0)
+		(void)epoll_ctl(l->epoll, EPOLL_CTL_DEL, fd, NULL);
+	s->fd = -1;
+	return fd;
+}
+
+void source_close(struct leader *l, struct source *s)
+{
+	int fd = source_release(l, s);
+
+	if (fd >= 0)
+		close(fd);
+}
+
+void loop_again(struct leader *l, int64_t deadline)
+{
+	l->again = deadline_min(l->again, deadline);
+}
+
+static void dump(struct leader *l)
+{
+	static const char *const owners[] = {"nobody", "child", "leader", "other", "dead"};
+	static const char *const phases[] = {"down", "serving", "held", "moving"};
+	static const char *const trees[] = {"empty", "partial", "ready", "stopping"};
+
+	for (uint32_t a = 0; a < l->conf->application_count; a++) {
+		struct instance *i = l->instances[a];
+		struct seen s;
+
+		if (!i)
+			continue;
+		view_fill(i, &s);
+		log_note("%s: owner %s, node %s, phase %s, generation %u; here %s%s%s%s; next: %s", i->conf->name,
+		         owners[s.view.owner], s.owner_node >= 0 ? l->conf->nodes[s.owner_node] : "-", phases[s.view.phase],
+		         s.control.generation, trees[s.view.tree], s.view.served ? ", served" : "",
+		         s.view.gave_up ? ", gave up" : "", s.view.asked ? ", starting" : "",
+		         app_action_name(app_step(&s.view).action));
+		for (uint32_t k = 0; k < i->count; k++)
+			log_note("%s/%s: pid %d%s, restarts %u", i->conf->name, i->children[k].conf->id, (int)i->children[k].pid,
+			         i->children[k].ready ? ", ready" : "", i->children[k].restarts);
+	}
+}
+
+static void leave(struct leader *l)
+{
+	if (l->leaving)
+		return;
+	l->leaving = true;
+	log_note("stops: its applications are handed over first");
+}
+
+static void signals_ready(struct leader *l, struct source *source, uint32_t events)
+{
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(source->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		switch (info.ssi_signo) {
+		case SIGCHLD:
+			instance_reap(l);
+			break;
+		case SIGTERM:
+		case SIGINT:
+			leave(l);
+			break;
+		case SIGHUP:
+			log_note("the configuration in force stays: stop the domain with `heir down` and start it with the new one");
+			break;
+		case SIGQUIT:
+			dump(l);
+			break;
+		}
+	}
+}
+
+int loop_init(struct leader *l)
+{
+	static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		sigaddset(&set, signals[i]);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	l->epoll = epoll_create1(EPOLL_CLOEXEC);
+	if (l->epoll < 0)
+		return -errno;
+	l->signals.fd = -1;
+	for (uint32_t n = 0; n < SHM_NODES_MAX; n++)
+		l->peers[n].exit.fd = -1;
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return -errno;
+	return source_open(l, &l->signals, fd, signals_ready);
+}
+
+void loop_finish(struct leader *l)
+{
+	source_close(l, &l->signals);
+	for (uint32_t n = 0; n < SHM_NODES_MAX; n++)
+		source_close(l, &l->peers[n].exit);
+	if (l->epoll >= 0)
+		close(l->epoll);
+	l->epoll = -1;
+}
+
+/* One at a time: what one does may close another. */
+static void take_events(struct leader *l)
+{
+	struct epoll_event e;
+
+	for (unsigned n = 0; n < EVENTS_A_ROUND; n++) {
+		if (epoll_wait(l->epoll, &e, 1, 0) != 1)
+			return;
+		((struct source *)e.data.ptr)->ready(l, e.data.ptr, e.events);
+	}
+	loop_again(l, l->now);
+}
+
+static void peer_ended(struct leader *l, struct source *source, uint32_t events)
+{
+	(void)events;
+	source_close(l, source);
+	l->bury = true;
+}
+
+/* Leaders and owners of other nodes, by pidfd: the backstop of their life words. */
+static void watch_handle(struct leader *l, uint64_t handle, uint64_t *watched, struct source *source)
+{
+	int fd;
+
+	if (handle == *watched)
+		return;
+	source_close(l, source);
+	*watched = handle;
+	if (!handle || handle == l->h->self)
+		return;
+	fd = handle_pidfd(l->shm, handle);
+	if (fd >= 0)
+		(void)source_open(l, source, fd, peer_ended);
+	else if (fd == HEIR_ENOENT)
+		l->bury = true;
+	else
+		*watched = 0;
+}
+
+static uint64_t owner_of(const struct leader *l, const struct instance *i)
+{
+	struct control c = control_unpack(atom_load_acquire(&i->shm->control));
+
+	return c.phase == PHASE_DOWN ? 0 : slot_handle(l->shm, c.owner);
+}
+
+static void watch_all(struct leader *l)
+{
+	for (uint32_t n = 0; n < l->conf->node_count; n++)
+		watch_handle(l, atom_load_acquire(&shm_node(l->shm, n)->leader), &l->peers[n].handle, &l->peers[n].exit);
+	for (uint32_t a = 0; a < l->conf->application_count; a++)
+		if (l->instances[a])
+			watch_handle(l, owner_of(l, l->instances[a]), &l->instances[a]->watched, &l->instances[a]->watch);
+}
+
+/* The owners' life words, as many as there is room for. */
+static unsigned add_life_words(struct leader *l, struct wait_word *words, unsigned n)
+{
+	for (uint32_t a = 0; a < l->conf->application_count && n < WAITSET_WORDS_MAX; a++) {
+		uint64_t owner = l->instances[a] ? owner_of(l, l->instances[a]) : 0;
+		atom32 *word = owner && owner != l->h->self ? slot_life(l->shm, handle_slot(owner), LIFE_LEADER) : NULL;
+		uint32_t value = word ? atom_load_acquire(word) : 0;
+
+		if (word && !life_gone(value))
+			words[n++] = (struct wait_word){word, value};
+	}
+	return n;
+}
+
+/* The kernel wakes one of those that sleep on a life word: that one wakes the others. */
+static void bury_dead(struct leader *l)
+{
+	if (!l->bury)
+		return;
+	l->bury = false;
+	(void)bury_all(l->shm, l->h->slot);
+	app_changed(l->shm, 0);
+}
+
+static void end_if_done(struct leader *l)
+{
+	bool stopping = atom_load_acquire(&l->shm->head->stopping) != 0;
+
+	if (!l->leaving && !stopping)
+		return;
+	if (atom_load_relaxed(&shm_node(l->shm, l->node)->state) != NODE_STOPPING) {
+		notify_say("STOPPING=1");
+		atom_store_release(&shm_node(l->shm, l->node)->state, NODE_STOPPING);
+		app_changed(l->shm, 0);
+	}
+	for (uint32_t a = 0; a < l->conf->application_count; a++)
+		if (l->instances[a] && !act_is_settled(l->instances[a]))
+			return;
+	l->ended = l->zombies == NULL;
+}
+
+static void announce(struct leader *l)
+{
+	struct shm_node *node = shm_node(l->shm, l->node);
+
+	for (uint32_t a = 0; a < l->conf->application_count; a++)
+		if (!listen_ready(l, a))
+			return;
+	if (atom_load_relaxed(&node->state) != NODE_STARTING)
+		return;
+	atom_store_release(&node->state, NODE_UP);
+	app_changed(l->shm, 0);
+	notify_say("READY=1");
+}
+
+static void look(struct leader *l)
+{
+	l->now = clock_ns();
+	l->again = DEADLINE_NEVER;
+	take_events(l);
+	ask_receive(l);
+	watch_all(l);
+	listen_advance(l);
+	announce(l);
+	bury_dead(l);
+	for (uint32_t a = 0; a < l->conf->application_count; a++)
+		if (l->instances[a])
+			act_on(l->instances[a]);
+	if (l->bury)
+		loop_again(l, l->now);
+	end_if_done(l);
+}
+
+void loop_run(struct leader *l)
+{
+	while (!l->ended && !l->fatal) {
+		struct wait_word words[WAITSET_WORDS_MAX];
+		unsigned n;
+		int rc;
+
+		lib_sleep(l->h);
+		words[0] = (struct wait_word){&l->shm->head->changed, atom_load_acquire(&l->shm->head->changed)};
+		n = 1 + lib_wait_words(l->h, words + 1);
+		n = add_life_words(l, words, n);
+		look(l);
+		rc = l->ended || l->fatal ? 0 : waitset_wait(&l->waits, words, n, l->epoll, l->again);
+		lib_awake(l->h);
+		if (rc < 0) {
+			log_error("cannot wait: %s", strerror(-rc));
+			l->fatal = true;
+		}
+	}
+}

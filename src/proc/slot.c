@@ -1,0 +1,265 @@
+/* SPDX-License-Identifier: ISC */
+/* Slots and life words: joining, leaving, who is alive, fencing (slot.h has the argument). */
+#include "proc/slot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/futex.h"
+#include "base/testpoint.h"
+#include "heir.h"
+#include "proc/bury.h"
+
+#define INCARNATION_LAST UINT32_C(0x7ffffff0)
+
+/* Field 22 of /proc/PID/stat: ticks since boot at which the process started. 0 when there is none. */
+static uint64_t started_at(pid_t pid)
+{
+	char path[64], text[1024], *p;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	if (n <= 0)
+		return 0;
+	text[n] = 0;
+	p = strrchr(text, ')');
+	for (int field = 2; p && field < 22; field++)
+		p = strchr(p + 1, ' ');
+	return p ? strtoull(p + 1, NULL, 10) : 0;
+}
+
+static int lock_lives(struct shm_slot *s)
+{
+	pthread_mutexattr_t attr;
+	int rc = pthread_mutexattr_init(&attr);
+
+	if (rc)
+		return -rc;
+	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+	for (unsigned i = 0; i < SHM_LIVES && rc == 0; i++) {
+		rc = pthread_mutex_init(&s->life[i].mutex, &attr);
+		if (rc == 0)
+			rc = pthread_mutex_lock(&s->life[i].mutex);
+		/* Always set, so that the kernel wakes a waiter whenever the thread dies. */
+		if (rc == 0)
+			atom_or_relaxed((atom32 *)(void *)&s->life[i].mutex, FUTEX_WAITERS);
+	}
+	pthread_mutexattr_destroy(&attr);
+	return -rc;
+}
+
+static uint64_t place_pack(struct slot_place p)
+{
+	return (uint64_t)p.kind << 56 | (uint64_t)(uint8_t)(p.node + 1) << 48 | (uint64_t)(uint16_t)(p.app + 1) << 32 |
+	       (uint32_t)(p.role + 1);
+}
+
+struct slot_place slot_place(const struct shm *shm, uint32_t slot)
+{
+	struct shm_slot *s = shm_slot(shm, slot);
+	uint64_t w = s ? atom_load_relaxed(&s->place) : 0;
+
+	return (struct slot_place){(enum slot_kind)(w >> 56), (int)(w >> 48 & 0xff) - 1, (int)(w >> 32 & 0xffff) - 1,
+	                           (int)(uint32_t)w - 1};
+}
+
+static int try_slot(const struct shm *shm, uint32_t slot, struct slot_place place, uint64_t *ret)
+{
+	struct shm_slot *s = shm_slot(shm, slot);
+	uint64_t w = atom_load_relaxed(&s->word);
+	struct slot_word sw = slot_unpack(w);
+	int rc;
+
+	if (sw.state != SLOT_FREE || sw.incarnation >= INCARNATION_LAST)
+		return HEIR_EFULL;
+	sw = (struct slot_word){sw.incarnation + 1, SLOT_JOINING, (uint32_t)getpid()};
+	if (!atom_cas(&s->word, &w, slot_pack(sw)))
+		return HEIR_EFULL;
+	TESTPOINT("slot: joining");
+	atom_store_relaxed(&s->place, place_pack(place));
+	atom_store_relaxed(&s->started, started_at(getpid()));
+	atom_store_relaxed(&s->version, 0);
+	atom_store_relaxed(&s->ready, WORKER_INIT);
+	atom_store_relaxed(&s->dying, 0);
+	atom_store_relaxed(&s->names, 0);
+	rc = lock_lives(s);
+	TESTPOINT("slot: lives locked");
+	w = slot_pack(sw);
+	sw.state = rc ? SLOT_FREE : SLOT_ALIVE;
+	/* release: whoever sees ALIVE sees locked life words; pairs with the acquire loads in handle_alive and handle_gone */
+	(void)atom_cas(&s->word, &w, slot_pack(sw));
+	if (rc)
+		return rc;
+	*ret = handle_make(slot, sw.incarnation);
+	return 0;
+}
+
+int slot_join(const struct shm *shm, struct slot_place place, uint64_t *ret)
+{
+	uint32_t n = shm->limits.slots;
+
+	for (int attempt = 0; attempt < 2; attempt++) {
+		/* From a moving start, so that a slot's trace outlives its process for as long as can be. */
+		uint32_t at = (uint32_t)(atom_add_relaxed(&shm->head->join_hint, 1) % (n - 1));
+
+		for (uint32_t i = 0; i < n - 1; i++) {
+			int rc = try_slot(shm, 1 + (at + i) % (n - 1), place, ret);
+
+			if (rc == 0 || rc != HEIR_EFULL)
+				return rc;
+		}
+		(void)bury_all(shm, 0);
+	}
+	return HEIR_EFULL;
+}
+
+void slot_leave(const struct shm *shm, uint64_t handle)
+{
+	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
+	uint64_t w = atom_load_relaxed(&s->word);
+	struct slot_word sw = slot_unpack(w);
+
+	if (sw.incarnation != handle_incarnation(handle) || sw.state != SLOT_ALIVE)
+		return;
+	for (unsigned i = 0; i < SHM_LIVES; i++)
+		pthread_mutex_unlock(&s->life[i].mutex);
+	(void)bury(shm, handle_slot(handle), handle);
+}
+
+uint64_t slot_handle(const struct shm *shm, uint32_t slot)
+{
+	struct shm_slot *s = shm_slot(shm, slot);
+	struct slot_word sw = slot_unpack(s ? atom_load_acquire(&s->word) : 0);
+
+	return sw.state == SLOT_FREE ? 0 : handle_make(slot, sw.incarnation);
+}
+
+atom32 *slot_life(const struct shm *shm, uint32_t slot, unsigned which)
+{
+	struct shm_slot *s = shm_slot(shm, slot);
+
+	return s ? (atom32 *)(void *)&s->life[which % SHM_LIVES].mutex : NULL;
+}
+
+/* A joiner has no life words yet: its process is asked for, and that it is not another of the same pid. */
+static bool joiner_gone(const struct shm_slot *slot, uint32_t pid)
+{
+	struct shm_slot *s = (struct shm_slot *)(uintptr_t)slot;
+	uint64_t now = started_at((pid_t)pid), then = atom_load_relaxed(&s->started);
+
+	return now == 0 || (then != 0 && now != then && kill((pid_t)pid, 0) < 0);
+}
+
+/* How many of its life words say that the thread is gone; all of them where the slot is another's or nobody's by now. */
+static unsigned lives_gone(const struct shm *shm, uint64_t handle)
+{
+	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
+	struct slot_word sw;
+	unsigned n = 0;
+
+	if (!s)
+		return SHM_LIVES;
+	sw = slot_unpack(atom_load_acquire(&s->word));
+	if (sw.incarnation != handle_incarnation(handle) || sw.state == SLOT_DEAD || sw.state == SLOT_FREE)
+		return SHM_LIVES;
+	if (sw.state == SLOT_JOINING)
+		return joiner_gone(s, sw.pid) ? SHM_LIVES : 0;
+	for (unsigned i = 0; i < SHM_LIVES; i++)
+		n += life_gone(atom_load_acquire(slot_life(shm, handle_slot(handle), i)));
+	/* Joined anew meanwhile: then the old one was gone before, all of it. */
+	if (slot_unpack(atom_load_acquire(&s->word)).incarnation != handle_incarnation(handle))
+		return SHM_LIVES;
+	return n;
+}
+
+bool handle_noticed(const struct shm *shm, uint64_t handle)
+{
+	return lives_gone(shm, handle) > 0;
+}
+
+bool handle_gone(const struct shm *shm, uint64_t handle)
+{
+	return lives_gone(shm, handle) == SHM_LIVES;
+}
+
+bool handle_alive(const struct shm *shm, uint64_t handle)
+{
+	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
+	struct slot_word sw = slot_unpack(s ? atom_load_acquire(&s->word) : 0);
+
+	return sw.incarnation == handle_incarnation(handle) && sw.state == SLOT_ALIVE && lives_gone(shm, handle) == 0;
+}
+
+pid_t handle_pid(const struct shm *shm, uint64_t handle)
+{
+	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
+	struct slot_word sw = slot_unpack(s ? atom_load_acquire(&s->word) : 0);
+
+	return handle_alive(shm, handle) ? (pid_t)sw.pid : 0;
+}
+
+int handle_pidfd(const struct shm *shm, uint64_t handle)
+{
+	pid_t pid = handle_pid(shm, handle);
+	struct stat st;
+	char path[64];
+	int fd;
+
+	if (pid <= 1)
+		return HEIR_ENOENT;
+	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0)
+		return errno == ESRCH ? HEIR_ENOENT : -errno;
+	/* Alive after the open: the pidfd is of that process and of no later one with its pid. */
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	if (stat(path, &st) < 0 || !handle_alive(shm, handle)) {
+		close(fd);
+		return HEIR_ENOENT;
+	}
+	if (st.st_uid != shm->head->uid && geteuid() != 0) {
+		close(fd);
+		return HEIR_EPERM;
+	}
+	return fd;
+}
+
+int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline)
+{
+	atom32 *life = slot_life(shm, handle_slot(handle), LIFE_SPARE0);
+	int fd = handle_pidfd(shm, handle), rc = 0;
+
+	if (fd < 0 && fd != HEIR_ENOENT)
+		return fd;
+	if (fd >= 0) {
+		if (syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+			rc = errno == EPERM ? HEIR_EPERM : -errno;
+		close(fd);
+	}
+	while (rc == 0 && !handle_gone(shm, handle)) {
+		uint32_t v = atom_load_acquire(life);
+
+		/* Its four words fall one after the other; the spare one may be marked before the last. Look again soon then. */
+		if (life_gone(v))
+			(void)futex_wait(life, v, deadline_min(deadline, clock_ns() + 100000));
+		else
+			(void)futex_wait(life, v, deadline_min(deadline, clock_ns() + 10000000));
+		if (deadline_passed(deadline) && !handle_gone(shm, handle))
+			rc = HEIR_ETIMEDOUT;
+	}
+	return rc;
+}

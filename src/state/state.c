@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+/* The state file: created, mapped, marked, undone (state.h has the argument). */
+#include "state/state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/testpoint.h"
+#include "heir.h"
+
+#define PAGE 4096u
+
+struct undo_entry { uint64_t offset, size; /* then the old bytes, padded to 8; then this entry's whole length */ };
+
+static size_t page_up(size_t n)
+{
+	return (n + PAGE - 1) & ~(size_t)(PAGE - 1);
+}
+
+int state_path(const struct shm *shm, uint32_t app, char *buf, size_t size)
+{
+	struct shm_app *a = shm_app(shm, app);
+	int n;
+
+	if (!a || !memchr(a->name, 0, sizeof(a->name)))
+		return HEIR_ECORRUPT;
+	n = snprintf(buf, size, "%s.%s", shm->path, a->name);
+	if (n < 0 || (size_t)n >= size)
+		return HEIR_EINVAL;
+	for (char *p = buf + strlen(shm->path); *p; p++)
+		if (*p == '/')
+			*p = ':';
+	return 0;
+}
+
+int state_create(const struct shm *shm, uint32_t app)
+{
+	struct shm_app *a = shm_app(shm, app);
+	char path[512], temporary[560];
+	struct shm_state_head head = {.magic = STATE_MAGIC};
+	int fd, rc;
+
+	if ((rc = state_path(shm, app, path, sizeof(path))))
+		return rc;
+	snprintf(temporary, sizeof(temporary), "%s.%d.new", path, (int)getpid());
+	head.size = a->state_size;
+	head.undo_size = a->undo_size;
+	head.undo_offset = page_up(sizeof(head));
+	head.data_offset = head.undo_offset + page_up(a->undo_size);
+	head.file_size = head.data_offset + page_up(a->state_size);
+	unlink(temporary);
+	fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	rc = -posix_fallocate(fd, 0, (off_t)head.file_size);
+	if (rc == 0 && pwrite(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head))
+		rc = errno ? -errno : -EIO;
+	if (rc == 0 && link(temporary, path) < 0)
+		rc = -errno;
+	unlink(temporary);
+	close(fd);
+	return rc;
+}
+
+int state_unlink(const struct shm *shm, uint32_t app)
+{
+	char path[512];
+	int rc = state_path(shm, app, path, sizeof(path));
+
+	if (rc)
+		return rc;
+	return unlink(path) < 0 ? -errno : 0;
+}
+
+static int state_gate(const struct shm_app *a, const struct shm_state_head *h, size_t size)
+{
+	if (size < sizeof(*h) || h->magic != STATE_MAGIC)
+		return HEIR_EFOREIGN;
+	if (h->size != a->state_size || h->undo_size != a->undo_size || h->file_size != size ||
+	    h->undo_offset != page_up(sizeof(*h)) || h->data_offset != h->undo_offset + page_up(h->undo_size) ||
+	    h->file_size != h->data_offset + page_up(h->size))
+		return HEIR_ECORRUPT;
+	return 0;
+}
+
+int state_map(const struct shm *shm, uint32_t app, int populate, struct state *ret)
+{
+	struct shm_app *a = shm_app(shm, app);
+	struct stat st;
+	char path[512];
+	void *base;
+	int fd, rc;
+
+	if ((rc = state_path(shm, app, path, sizeof(path))))
+		return rc;
+	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0) {
+		rc = -errno;
+		close(fd);
+		return rc;
+	}
+	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 0177) || st.st_size < (off_t)PAGE) {
+		close(fd);
+		return HEIR_EFOREIGN;
+	}
+	base = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | (populate ? MAP_POPULATE : 0), fd, 0);
+	rc = base == MAP_FAILED ? -errno : 0;
+	close(fd);
+	if (rc)
+		return rc;
+	rc = state_gate(a, base, (size_t)st.st_size);
+	if (rc == 0 && madvise(base, (size_t)st.st_size, MADV_DONTFORK) < 0)
+		rc = -errno;
+	if (rc) {
+		munmap(base, (size_t)st.st_size);
+		return rc;
+	}
+	*ret = (struct state){.base = base, .mapped = (size_t)st.st_size, .head = base};
+	ret->undo_size = ret->head->undo_size;
+	ret->size = ret->head->size;
+	ret->undo = ret->base + ret->head->undo_offset;
+	ret->data = ret->base + ret->head->data_offset;
+	return 0;
+}
+
+void state_unmap(struct state *state)
+{
+	if (state->base)
+		munmap(state->base, state->mapped);
+	*state = (struct state){0};
+}
+
+void state_begin(struct state *s)
+{
+	if (s->head && atom_load_relaxed(&s->head->undo_used))
+		atom_store_release(&s->head->undo_used, 0);
+}
+
+int state_mark(struct state *s, const void *start, size_t size)
+{
+	struct undo_entry e = {.size = size};
+	uint64_t used;
+	size_t need = sizeof(e) + ((size + 7) & ~(size_t)7) + 8;
+
+	if (!s->head)
+		return HEIR_EINVAL;
+	if ((const unsigned char *)start < s->data || (size_t)((const unsigned char *)start - s->data) > s->size ||
+	    size > s->size - (size_t)((const unsigned char *)start - s->data))
+		return HEIR_EINVAL;
+	if (size == 0)
+		return 0;
+	e.offset = (uint64_t)((const unsigned char *)start - s->data);
+	used = atom_load_relaxed(&s->head->undo_used);
+	if (need < size || used > s->undo_size || need > s->undo_size - used)
+		return HEIR_ETOOBIG;
+	memcpy(s->undo + used, &e, sizeof(e));
+	memcpy(s->undo + used + sizeof(e), start, size);
+	memcpy(s->undo + used + need - 8, &(uint64_t){need}, 8);
+	TESTPOINT("state: entry written");
+	/* The entry before the count, the count before the caller's stores to the range: a death leaves a prefix of these. */
+	atom_store_release(&s->head->undo_used, used + need);
+	fence_release();
+	TESTPOINT("state: marked");
+	return 0;
+}
+
+/* The entry that ends at `end`, checked: all of it lies in the log and its range in the data. */
+static int entry_before(const struct state *s, uint64_t end, uint64_t *ret_start, struct undo_entry *ret)
+{
+	uint64_t need, start;
+
+	if (end < sizeof(*ret) + 8)
+		return HEIR_ECORRUPT;
+	memcpy(&need, s->undo + end - 8, 8);
+	if (need > end || need < sizeof(*ret) + 8)
+		return HEIR_ECORRUPT;
+	start = end - need;
+	memcpy(ret, s->undo + start, sizeof(*ret));
+	if (ret->size > need - sizeof(*ret) - 8 || ret->offset > s->size || ret->size > s->size - ret->offset)
+		return HEIR_ECORRUPT;
+	*ret_start = start;
+	return 0;
+}
+
+int state_undo(struct state *s)
+{
+	uint64_t used, at;
+	struct undo_entry e;
+	int n = 0;
+
+	if (!s->head)
+		return 0;
+	used = atom_load_acquire(&s->head->undo_used);
+	if (used > s->undo_size)
+		return HEIR_ECORRUPT;
+	for (at = used; at > 0;)
+		if (entry_before(s, at, &at, &e))
+			return HEIR_ECORRUPT;
+	for (at = used; at > 0; n++) {
+		if (entry_before(s, at, &at, &e))
+			return HEIR_ECORRUPT;
+		memcpy(s->data + e.offset, s->undo + at + sizeof(e), e.size);
+		TESTPOINT("state: undone one");
+	}
+	atom_store_release(&s->head->undo_used, 0);
+	return n;
+}

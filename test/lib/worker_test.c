@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: ISC */
+/* Workers without a leader: start, mail with state, takeover, failover, stopped owners, open owners, poison, switch-back. */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/domain.h"
+
+#define SECOND INT64_C(1000000000)
+
+/* The counter: "inc" adds one and answers it; "get" answers it. Other words make it misbehave. */
+static int handle(heir_t *h, const struct heir_message *m, void *arg)
+{
+	uint64_t *n = heir_state(h, NULL);
+	char text[64];
+	(void)arg;
+
+	if (m->direct) {
+		snprintf(text, sizeof(text), "direct %s", heir_node(h));
+		return heir_reply(h, text, strlen(text));
+	}
+	if (m->size == 3 && memcmp(m->data, "inc", 3) == 0) {
+		heir_mark(h, n, sizeof(*n));
+		(*n)++;
+	} else if (m->size == 4 && memcmp(m->data, "fail", 4) == 0) {
+		heir_mark(h, n, sizeof(*n));
+		*n = 999;
+		return -77;
+	} else if (m->size == 3 && memcmp(m->data, "die", 3) == 0) {
+		heir_mark(h, n, sizeof(*n));
+		*n = 777;
+		kill(getpid(), SIGKILL);
+	} else if (m->size == 4 && memcmp(m->data, "stop", 4) == 0) {
+		heir_mark(h, n, sizeof(*n));
+		*n += 500;
+		if (m->deliveries == 1)
+			kill(getpid(), SIGSTOP);
+	} else if (m->size == 4 && memcmp(m->data, "segv", 4) == 0) {
+		raise(SIGSEGV);
+	}
+	snprintf(text, sizeof(text), "%llu %s", (unsigned long long)*n, heir_node(h));
+	return heir_reply(h, text, strlen(text));
+}
+
+static int fail_phase(heir_t *h, const char *phase, const struct heir_start *start, void *arg)
+{
+	(void)arg;
+	if (strcmp(phase, "go") == 0 && start->type == HEIR_TAKEOVER && strcmp(heir_node(h), "b") == 0)
+		return -55;
+	return 0;
+}
+
+static int serve(void *arg)
+{
+	struct heir_worker w = {.size = sizeof(w), .version = 1, .handle = handle};
+	heir_t *h;
+	int rc;
+
+	if (arg)
+		w.start_phase = fail_phase;
+	if (heir_worker_open(&w, NULL, &h))
+		return 90;
+	rc = heir_serve(h);
+	heir_close(h);
+	return rc ? 91 : 0;
+}
+
+static char *ask(heir_t *h, const char *what)
+{
+	static char reply[128];
+	size_t size = sizeof(reply) - 1;
+	int rc = heir_call(h, "app", what, strlen(what), reply, &size, 10 * SECOND);
+
+	if (rc)
+		snprintf(reply, sizeof(reply), "error %d", rc);
+	else
+		reply[size] = 0;
+	return reply;
+}
+
+struct fixture {
+	struct domain d;
+	heir_t *h;
+	pid_t a, b;
+};
+
+static void start_pair(struct fixture *f, const struct domain_options *o, void *arg)
+{
+	domain_init(&f->d, o);
+	f->a = domain_fork(&f->d, "a", serve, arg);
+	f->b = domain_fork(&f->d, "b", serve, arg);
+	assert_int_equal(heir_open(f->d.name, 0, &f->h), 0);
+	domain_wait_ready(&f->d, 0);
+	domain_wait_ready(&f->d, 1);
+	assert_int_equal(domain_start(&f->d, f->h, 0), 0);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	start_pair(f, NULL, NULL);
+	return 0;
+}
+
+static int setup_fail(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	start_pair(f, NULL, (void *)1);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	heir_close(f->h);
+	domain_finish(&f->d);
+	free(f);
+	return 0;
+}
+
+static void test_serves(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 1; i <= 200; i++) {
+		char expect[32];
+
+		snprintf(expect, sizeof(expect), "%d a", i);
+		assert_string_equal(ask(f->h, "inc"), expect);
+	}
+	assert_string_equal(ask(f->h, "fail"), "error -77");
+	assert_string_equal(ask(f->h, "get"), "200 a");
+}
+
+static void test_takeover(void **state)
+{
+	struct fixture *f = *state;
+	struct heir_move m;
+	char reply[64];
+	size_t size = sizeof(reply);
+
+	assert_string_equal(ask(f->h, "inc"), "1 a");
+	assert_int_equal(heir_takeover(f->h, "app", "b", 0, 5 * SECOND, &m), 0);
+	assert_int_equal(m.result, HEIR_DONE);
+	assert_int_equal(m.kind, HEIR_TAKEOVER);
+	assert_string_equal(m.from, "a");
+	assert_string_equal(m.to, "b");
+	assert_true(m.steps >= 4);
+	assert_string_equal(ask(f->h, "inc"), "2 b");
+	assert_int_equal(heir_call(f->h, "app@a", "x", 1, reply, &size, SECOND), 0);
+	assert_memory_equal(reply, "direct a", size);
+	assert_int_equal(heir_takeover(f->h, "app", "b", 0, 5 * SECOND, &m), HEIR_EALREADY);
+	assert_int_equal(heir_takeover(f->h, "app", "c", 0, 5 * SECOND, &m), HEIR_ETIMEDOUT);
+}
+
+static void test_failover(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_string_equal(ask(f->h, "inc"), "1 a");
+	kill(f->a, SIGKILL);
+	assert_string_equal(ask(f->h, "inc"), "2 b");
+	assert_string_equal(ask(f->h, "inc"), "3 b");
+}
+
+static void test_stopped_at_rest(void **state)
+{
+	struct fixture *f = *state;
+	struct heir_move m;
+
+	assert_string_equal(ask(f->h, "inc"), "1 a");
+	kill(f->a, SIGSTOP);
+	waitpid(f->a, NULL, WUNTRACED);
+	assert_int_equal(heir_takeover(f->h, "app", "b", 0, 5 * SECOND, &m), 0);
+	assert_int_equal(m.result, HEIR_DONE);
+	assert_string_equal(ask(f->h, "inc"), "2 b");
+	kill(f->a, SIGCONT);
+	assert_string_equal(ask(f->h, "inc"), "3 b");
+	assert_string_equal(ask(f->h, "get"), "3 b");
+}
+
+static void test_stopped_open(void **state)
+{
+	struct fixture *f = *state;
+	struct heir_ticket t;
+	struct heir_move m;
+	char reply[64];
+	size_t size = sizeof(reply);
+
+	assert_string_equal(ask(f->h, "inc"), "1 a");
+	assert_int_equal(heir_call_start(f->h, "app", "stop", 4, &t), 0);
+	waitpid(f->a, NULL, WUNTRACED);
+	assert_int_equal(heir_takeover(f->h, "app", "b", 0, 5 * SECOND, &m), 0);
+	assert_int_equal(m.result, HEIR_FORCED);
+	/* What a had done was undone; the message was delivered again, to b. */
+	assert_int_equal(heir_call_finish(f->h, t, reply, &size, 5 * SECOND), 0);
+	assert_memory_equal(reply, "501 b", 5);
+	assert_string_equal(ask(f->h, "inc"), "502 b");
+}
+
+static void test_poison(void **state)
+{
+	struct fixture *f = *state;
+	struct heir_ticket t;
+	size_t size = 0;
+
+	assert_string_equal(ask(f->h, "inc"), "1 a");
+	assert_int_equal(heir_call_start(f->h, "app", "die", 3, &t), 0);
+	domain_wait(&f->d, f->a);
+	domain_wait(&f->d, f->b);
+	f->a = domain_fork(&f->d, "a", serve, NULL);
+	domain_wait(&f->d, f->a);
+	f->b = domain_fork(&f->d, "b", serve, NULL);
+	assert_int_equal(heir_call_finish(f->h, t, NULL, &size, 10 * SECOND), HEIR_EPOISON);
+	assert_string_equal(ask(f->h, "inc"), "2 b");
+}
+
+static void test_fatal_signal(void **state)
+{
+	struct fixture *f = *state;
+	struct heir_ticket t;
+
+	assert_string_equal(ask(f->h, "inc"), "1 a");
+	assert_int_equal(heir_call_start(f->h, "app", "segv", 4, &t), 0);
+	assert_true(WIFSIGNALED(domain_wait(&f->d, f->a)));
+	assert_true(WIFSIGNALED(domain_wait(&f->d, f->b)));
+	lib_forget(f->h, t); /* it was taken: it is delivered once more all the same */
+	f->a = domain_fork(&f->d, "a", serve, NULL);
+	assert_true(WIFSIGNALED(domain_wait(&f->d, f->a)));
+	f->a = domain_fork(&f->d, "a", serve, NULL);
+	assert_string_equal(ask(f->h, "inc"), "2 a");
+}
+
+static void test_switch_back(void **state)
+{
+	struct fixture *f = *state;
+	struct heir_move m;
+
+	assert_string_equal(ask(f->h, "inc"), "1 a");
+	assert_int_equal(heir_takeover(f->h, "app", "b", 0, 5 * SECOND, &m), HEIR_EFAILED);
+	assert_int_equal(m.result, HEIR_SWITCHED_BACK);
+	assert_int_equal(m.error, -55);
+	assert_string_equal(m.failed_step, "go");
+	assert_string_equal(ask(f->h, "inc"), "2 a");
+}
+
+static void test_many_moves(void **state)
+{
+	struct fixture *f = *state;
+	struct heir_move m;
+
+	for (int i = 1; i <= 100; i++) {
+		char expect[32];
+
+		snprintf(expect, sizeof(expect), "%d %s", i, i % 2 ? "a" : "b");
+		assert_string_equal(ask(f->h, "inc"), expect);
+		/* the old instance stays (there is no leader to stop it), so it cannot be the target again: restart it */
+		pid_t *old = i % 2 ? &f->a : &f->b;
+
+		assert_int_equal(heir_takeover(f->h, "app", i % 2 ? "b" : "a", 0, 5 * SECOND, &m), 0);
+		domain_kill(&f->d, *old);
+		f->d.children--;
+		*old = domain_fork(&f->d, i % 2 ? "a" : "b", serve, NULL);
+		if (f->d.children > 20) {
+			memmove(f->d.child, f->d.child + f->d.children - 2, 2 * sizeof(pid_t));
+			f->d.children = 2;
+		}
+		domain_wait_ready(&f->d, i % 2 ? 0 : 1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_serves, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_takeover, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failover, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stopped_at_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stopped_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_poison, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fatal_signal, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_switch_back, setup_fail, teardown),
+		cmocka_unit_test_setup_teardown(test_many_moves, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
