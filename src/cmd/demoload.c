@@ -38,13 +38,13 @@ static void wait_while(_Atomic uint32_t *word, uint32_t value)
 
 void client_failed(struct demo_client *client, const char *format, ...)
 {
-	struct demo_record *record = client->record;
+	struct demo_count *count = client->count;
 	va_list arguments;
 
-	if (record->failed++ > 0)
+	if (count->failed++ > 0)
 		return;
 	va_start(arguments, format);
-	vsnprintf(record->note, sizeof(record->note), format, arguments);
+	vsnprintf(count->note, sizeof(count->note), format, arguments);
 	va_end(arguments);
 }
 
@@ -111,10 +111,8 @@ static int call(heir_t *h, const char *command, char *reply, size_t room, size_t
 
 static void account(struct demo_client *client, const struct ledger *books)
 {
-	struct demo_record *record = client->record;
-
-	record->lost = books->lost;
-	record->twice = books->twice;
+	client->count->lost = books->lost;
+	client->count->twice = books->twice;
 }
 
 /* Read the counter back: every call that was answered is in it. */
@@ -163,7 +161,7 @@ void mail_client(struct demo_client *client)
 		}
 		client_replied(client, to);
 		histogram_add(&client->record->latency, to - from);
-		client->record->done++;
+		client->count->done++;
 		if (parse_count(reply, size, &value))
 			ledger_raised(&books, value);
 		else
@@ -176,7 +174,8 @@ void mail_client(struct demo_client *client)
 
 static _Noreturn void run_client(const struct demo_load *load, int i, pid_t runner)
 {
-	struct demo_client client = {.load = load, .record = load->record[i]};
+	struct demo_client client = {
+		.load = load, .record = load->record[i], .count = &load->record[i]->count};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != runner)

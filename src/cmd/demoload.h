@@ -28,17 +28,22 @@ enum demo_state { CLIENT_STARTING, CLIENT_RUNNING, CLIENT_PAUSED, CLIENT_DONE };
 #define DEMO_CLIENTS (DEMO_MAIL_CLIENTS + DEMO_TCP_CLIENTS)
 #define DEMO_NOTE 160
 
+struct demo_count {
+	uint64_t done; /* calls or commands that were answered */
+	uint64_t failed, lost, twice;
+	uint64_t acknowledged, missing; /* writes */
+	uint64_t cut[DEMO_KINDS];       /* replies, by the move around which it was */
+	uint64_t unanswered;            /* commands, when their connection was closed */
+	uint64_t connections;
+	char note[DEMO_NOTE]; /* the first failure in words */
+};
+
 struct demo_record {
 	_Alignas(64) _Atomic uint32_t gate;  /* enum demo_gate; the runner; a futex */
 	_Alignas(64) _Atomic uint32_t state; /* enum demo_state; the client; a futex */
-	uint64_t done;                       /* calls or commands that were answered */
-	uint64_t failed, lost, twice;
-	uint64_t acknowledged, missing;      /* writes */
-	uint64_t cut[DEMO_KINDS];            /* replies */
-	uint64_t unanswered, connections;
-	char note[DEMO_NOTE];                /* the first failure in words */
+	struct demo_count count;
 	struct histogram latency;
-	int64_t gap[];                       /* for each window */
+	int64_t gap[]; /* for each window */
 };
 
 struct demo_shared {
@@ -75,6 +80,7 @@ void load_window(struct demo_load *load, uint32_t window, enum demo_kind kind);
 struct demo_client {
 	const struct demo_load *load;
 	struct demo_record *record;
+	struct demo_count *count;
 	int number; /* from 1, of its kind */
 	int64_t last;
 	uint32_t last_window;

@@ -382,22 +382,23 @@ static void move_all(struct demo_run *run)
 static void sum_client(struct demo_run *run, int i)
 {
 	const struct demo_record *record = run->load.record[i];
-	struct demo_record *sum = &run->sum;
+	const struct demo_count *count = &record->count;
+	struct demo_count *sum = &run->sum;
 
-	if (record->failed && !sum->failed)
-		memcpy(sum->note, record->note, sizeof(sum->note));
-	sum->done += record->done;
-	sum->failed += record->failed;
-	sum->lost += record->lost;
-	sum->twice += record->twice;
-	sum->acknowledged += record->acknowledged;
-	sum->missing += record->missing;
-	sum->unanswered += record->unanswered;
-	sum->connections += record->connections;
+	if (count->failed && !sum->failed)
+		memcpy(sum->note, count->note, sizeof(sum->note));
+	sum->done += count->done;
+	sum->failed += count->failed;
+	sum->lost += count->lost;
+	sum->twice += count->twice;
+	sum->acknowledged += count->acknowledged;
+	sum->missing += count->missing;
+	sum->unanswered += count->unanswered;
+	sum->connections += count->connections;
 	for (int kind = 0; kind < DEMO_KINDS; kind++)
-		sum->cut[kind] += record->cut[kind];
-	*(load_is_mail(i) ? &run->mail_calls : &run->tcp_commands) += record->done;
-	*(load_is_mail(i) ? &run->mail_failed : &run->tcp_failed) += record->failed;
+		sum->cut[kind] += count->cut[kind];
+	*(load_is_mail(i) ? &run->mail_calls : &run->tcp_commands) += count->done;
+	*(load_is_mail(i) ? &run->mail_failed : &run->tcp_failed) += count->failed;
 	histogram_merge(load_is_mail(i) ? &run->mail_latency : &run->tcp_latency, &record->latency);
 	for (uint32_t window = 1; window <= run->windows; window++) {
 		uint8_t kind = run->window_kind[window];
@@ -443,7 +444,7 @@ void run_demo(struct demo_run *run, const char *heir)
 	int64_t from = measure_now();
 
 	machine_read(&run->machine);
-	snprintf(name, sizeof(name), "heir-demo-%d", getpid());
+	snprintf(name, sizeof(name), DEMO_DOMAIN, getpid());
 	snprintf(text, sizeof(text), configuration, name, port);
 	if (domain_start(&run->domain, heir, name, text, "kv"))
 		run_load(run, port);
@@ -476,7 +477,7 @@ void run_finish(struct demo_run *run)
 
 bool run_is_good(const struct demo_run *run)
 {
-	const struct demo_record *sum = &run->sum;
+	const struct demo_count *sum = &run->sum;
 
 	return !run->trouble[0] && !*run->interrupted && run->not_done == 0 && sum->failed == 0 &&
 	       sum->lost == 0 && sum->twice == 0 && sum->missing == 0 &&

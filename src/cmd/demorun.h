@@ -12,6 +12,7 @@
 #define DEMO_TAKEOVERS 200
 #define DEMO_KILLS 50
 #define DEMO_STEPS_MAX 32
+#define DEMO_DOMAIN "heir-demo-%d" /* the runner's pid */
 
 struct demo_step {
 	char name[32];
@@ -47,7 +48,7 @@ struct demo_run {
 	struct samples first_reply; /* kill to first reply, under load */
 	struct demo_pair planned, crash;
 	struct histogram mail_latency, tcp_latency;
-	struct demo_record sum; /* of all clients; its note is the first of theirs */
+	struct demo_count sum; /* of all clients; its note is the first of theirs */
 	uint64_t mail_calls, tcp_commands, mail_failed, tcp_failed;
 	size_t not_done;   /* moves that did not end as done */
 	size_t rests;      /* rounds without load */

@@ -73,7 +73,7 @@ static bool set_up(struct tcp *t)
 	while (connect(t->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		if (errno != EINTR)
 			return false;
-	t->client->record->connections++;
+	t->client->count->connections++;
 	t->is_settled = t->books.doubt == 0;
 	t->refused = 0;
 	return true;
@@ -152,17 +152,17 @@ static uint64_t count_of(const struct reply *reply)
 
 static void take_reply(struct tcp *t, const struct reply *reply)
 {
-	struct demo_record *record = t->client->record;
+	struct demo_count *count = t->client->count;
 	uint64_t index = t->index[t->answered];
 
-	record->done++;
+	count->done++;
 	switch (t->batch[t->answered++]) {
 	case COMMAND_SET:
 		if (reply->type != '+') {
 			bad_reply(t, reply);
 			break;
 		}
-		record->acknowledged++;
+		count->acknowledged++;
 		if (index == t->next)
 			t->next++;
 		break;
@@ -171,7 +171,7 @@ static void take_reply(struct tcp *t, const struct reply *reply)
 			bad_reply(t, reply);
 			break;
 		}
-		record->acknowledged++;
+		count->acknowledged++;
 		ledger_raised(&t->books, (uint64_t)reply->integer);
 		break;
 	case COMMAND_GET:
@@ -205,13 +205,13 @@ static bool take_replies(struct tcp *t)
 /* The connection has ended in the middle of a batch: what is not answered is accounted for. */
 static void closed(struct tcp *t)
 {
-	struct demo_record *record = t->client->record;
+	struct demo_count *count = t->client->count;
 	uint32_t kind = atomic_load(&t->client->load->shared->kind);
 
 	if (t->in_size > 0 && kind < DEMO_KINDS)
-		record->cut[kind]++;
+		count->cut[kind]++;
 	for (size_t i = t->answered; i < t->commands; i++) {
-		record->unanswered++;
+		count->unanswered++;
 		if (t->batch[i] == COMMAND_INCR)
 			ledger_unanswered(&t->books, 1);
 	}
@@ -311,10 +311,10 @@ static bool read_counter(struct tcp *t)
 
 static void account(struct tcp *t)
 {
-	struct demo_record *record = t->client->record;
+	struct demo_count *count = t->client->count;
 
-	record->twice = t->books.twice;
-	record->missing = t->misread + t->books.lost;
+	count->twice = t->books.twice;
+	count->missing = t->misread + t->books.lost;
 }
 
 void tcp_client(struct demo_client *client)

@@ -58,7 +58,7 @@ uint32_t name_collect(struct shm *shm, uint32_t *ret_freed)
 
 	for (uint32_t i = 1; i < shm->limits.name_cells; i++) {
 		struct shm_name_cell *cell = &shm->name_cells[i];
-		/* Acquire: LINKED shows the head that linked it, or a newer one; pairs with settle(). */
+		/* Acquire: LINKED shows the head that linked it, or newer; pairs with settle(). */
 		uint64_t word = atom_load_acquire(&cell->words[0]);
 
 		if (namecell_state(word) == NAMECELL_FREE)
@@ -112,6 +112,6 @@ void names_bury(struct shm *shm, uint32_t dead_slot, names_still_dead *still_dea
 		TESTPOINT("names: body settled");
 	}
 	name_returned(shm, freed);
-	/* It may have died between freeing and saying so: whoever finds the table full counts anew. */
+	/* It may have died between freeing and saying so: who finds the table full counts anew. */
 	atom_add_relaxed(name_hint(shm, NAME_HINT_FREED), 1);
 }

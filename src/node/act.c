@@ -107,9 +107,12 @@ static void collect_start(struct instance *i)
 		return;
 	}
 	i->ask_after = l->now + REFUSED;
-	if (rc == 0 && reply.error != HEIR_EALREADY && reply.error != HEIR_EAGAIN && reply.error != HEIR_EBUSY)
-		log_error("%s could not start%s%s: %s", i->conf->name, reply.step[0] ? ", step " : "", reply.step,
-		          heir_strerror(reply.error));
+	if (rc || reply.error == HEIR_EALREADY || reply.error == HEIR_EAGAIN || reply.error == HEIR_EBUSY)
+		return;
+	log_error("%s could not start%s%s: %s", i->conf->name, reply.step[0] ? ", step " : "", reply.step,
+	          heir_strerror(reply.error));
+	if (instance_lead(i)->pid) /* what a failed start left is not trusted; its end counts as a restart */
+		child_kill(instance_lead(i));
 }
 
 static void acquire(struct instance *i, const struct seen *s, enum app_start type)

@@ -283,7 +283,10 @@ static void check_times(struct instance *i, struct child *c)
 	child_kill(c);
 }
 
-/* A step that its driver, a child of this leader, does not come back from. */
+/*
+ * A step that its driver, a child of this leader, does not come back from. Nobody wakes a leader when a move begins, as that
+ * would be on its path: a standby that may begin one is looked at once in a while.
+ */
 static void check_driver(struct instance *i)
 {
 	struct leader *l = i->leader;
@@ -291,8 +294,13 @@ static void check_driver(struct instance *i)
 	struct move_word m = move_unpack(atom_load_acquire(&i->shm->move));
 	int64_t deadline = (int64_t)atom_load_relaxed(&i->shm->deadline);
 
-	if (!lead->pid || !lead->handle || m.slot != handle_slot(lead->handle) || deadline <= 0)
+	if (!lead->pid || !lead->handle)
 		return;
+	if (m.slot != handle_slot(lead->handle) || deadline <= 0) {
+		if (!i->served)
+			loop_again(l, l->now + (int64_t)i->shm->step_timeout);
+		return;
+	}
 	deadline += DELAY_FIRST / 2;
 	if (l->now < deadline) {
 		loop_again(l, deadline);

@@ -37,8 +37,8 @@ static void begin_step(struct instance *i)
 
 	d->child = 0;
 	d->sent = false;
-	d->step_began = l->now;
-	d->deadline = l->now + (stops ? STOP_OLD_LIMIT : (int64_t)i->shm->step_timeout);
+	d->step_began = clock_ns();
+	d->deadline = d->step_began + (stops ? STOP_OLD_LIMIT : (int64_t)i->shm->step_timeout);
 	if (d->at < d->count)
 		move_step(l->shm, i->app, l->h->self, d->plan[d->at], d->deadline);
 	loop_again(l, d->deadline);
@@ -306,7 +306,8 @@ void led_advance(struct instance *i)
 			return;
 		}
 		move = trace_of(i);
-		trace_step(l->shm, l->h->slot, &move, d->plan[d->at], d->step_began, clock_ns() - d->step_began);
+		if (!d->switched || step_of(i)->kind != CONF_STEP_STOP_OLD)
+			trace_step(l->shm, l->h->slot, &move, d->plan[d->at], d->step_began, clock_ns() - d->step_began);
 		if (p == STEP_FAILED) {
 			fail(i, error);
 			return;

@@ -12,6 +12,7 @@
 #include "state/control.h"
 #include "state/state.h"
 
+#define NS_PER_MS INT64_C(1000000)
 #define FENCE_TIMEOUT INT64_C(2000000000)
 
 void app_changed(const struct shm *shm, uint32_t app)
@@ -209,10 +210,21 @@ void move_step(const struct shm *shm, uint32_t app, uint64_t me, uint32_t step, 
 
 	if (m.slot != handle_slot(me))
 		return;
-	atom_store_relaxed(&a->deadline, (uint64_t)deadline);
 	m.step = step;
 	m.sequence++;
+	atom_store_relaxed(&a->deadline, (uint64_t)(deadline / NS_PER_MS + 1) << 24 | (m.sequence & 0xffffff));
 	(void)atom_cas(&a->move, &w, move_pack(m));
+}
+
+int64_t move_deadline(const struct shm *shm, uint32_t app)
+{
+	struct shm_app *a = shm_app(shm, app);
+	struct move_word m = move_unpack(atom_load_acquire(&a->move)); /* pairs with the CAS in move_step */
+	uint64_t w = atom_load_relaxed(&a->deadline);
+
+	if (m.slot == 0 || (w & 0xffffff) != m.sequence)
+		return DEADLINE_NEVER;
+	return (int64_t)(w >> 24) * NS_PER_MS;
 }
 
 void move_end(const struct shm *shm, uint32_t app, uint64_t me)

@@ -47,6 +47,8 @@ uint64_t move_pack(struct move_word m);
 int move_begin(const struct shm *shm, uint32_t app, uint64_t me, uint32_t type, uint32_t from,
                uint32_t to, struct move_word *ret_winner);
 void move_step(const struct shm *shm, uint32_t app, uint64_t me, uint32_t step, int64_t deadline);
+/* When the present step has to be over (monotonic ns), or -1: it says nothing of it (yet). */
+int64_t move_deadline(const struct shm *shm, uint32_t app);
 void move_end(const struct shm *shm, uint32_t app, uint64_t me);
 bool move_driver_alive(const struct shm *shm, uint32_t app); /* false as well when there is none */
 

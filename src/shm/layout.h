@@ -113,7 +113,7 @@ struct shm_app {
 	atom64 redone;                       /* {generation}: the owner's, after redo; informative */
 	/* Who drives a move, and where it is: state/move.h. CAS. */
 	_Alignas(CACHE_LINE) atom64 move;
-	atom64 deadline;  /* CLOCK_MONOTONIC ns of the step under way; the driver */
+	atom64 deadline;  /* {ms of CLOCK_MONOTONIC:40 | sequence of the move word it belongs to:24}; the driver */
 	atom64 previous;  /* handle of the owner before the switch; the driver, before the switch */
 	atom64 start;     /* {type:8 | from node + 1:8 | generation:32}: of the present owner; the owner while MOVING */
 	atom64 failovers; /* {seconds of CLOCK_MONOTONIC:32 | count:32}; CAS by a claimant */

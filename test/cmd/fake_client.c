@@ -2,6 +2,9 @@
 /* The canned domain: applications kv and log, nodes a and b, three names, two moves. */
 #include "fake_client.h"
 
+#include "cmd/demo.h"
+#include "node/node.h"
+
 #include <errno.h>
 #include <locale.h>
 #include <stdlib.h>

@@ -90,6 +90,7 @@
 #define WANT_STAYS		32768	/* nobody takes back the want of a dead target */
 #define HEIR_CLEARS_WANT	65536	/* name_heir clears want, as a change of owner does */
 #define LIFE_WAKES_ONE		131072	/* all watchers of a process share one life word */
+#define WANT_ON_B_ALONE		524288	/* the target that wants sleeps on futex B and the life word only */
 #define SLEEP_ON_FOUR		262144	/* sleep on doorbell, futex A, life of owner and leader only */
 
 #ifndef MUTANT
@@ -99,7 +100,7 @@
 
 /* A check is an assertion with the number of its property. PROPERTIES: the set that is checked. */
 #ifndef PROPERTIES
-#define PROPERTIES 126
+#define PROPERTIES 254
 #endif
 #define check(number, e) assert((e) || !(PROPERTIES & (1 << number)))
 
@@ -360,7 +361,7 @@ look:
 		if :: fails > 0 -> fails--; failed[me] = true; goto quit :: true fi;
 		if :: may_switch(w, me) -> goto switch :: else fi;
 		if :: may_want(w, me) -> goto want :: else fi;
-		sleep_on = FUTEX_A | FUTEX_B | LIFE(OWNER(w));
+		sleep_on = (mutant(WANT_ON_B_ALONE) -> 0 : FUTEX_A) | FUTEX_B | LIFE(OWNER(w));
 		goto sleep;
 
 	mine:
@@ -460,7 +461,7 @@ recovered:
 		if
 		:: CAS(RECOVERED(w)) ->
 			check(1, OWNER(w) == me && IS_OPEN(w));
-			check(2, state[0] == image[0] && state[1] == image[1]);
+			check(7, state[0] == image[0] && state[1] == image[1]);
 			inside = inside & ~LIFE(me)
 		:: else -> goto recovered
 		fi
@@ -517,7 +518,7 @@ begin:
 		if
 		:: CAS(BEGIN(w)) ->
 			check(1, !(inside & ~LIFE(me)));
-			check(2, state[0] == image[0] && state[1] == image[1] && seen == committed);
+			check(7, state[0] == image[0] && state[1] == image[1] && seen == committed);
 			check(6, head == committed && done == committed);
 			inside = inside | LIFE(me); writer = me;
 			m = head + 1
@@ -575,7 +576,7 @@ close:
 	atomic {
 		if
 		:: CAS(ABORT(w)) ->
-			check(2, state[0] == image[0] && state[1] == image[1]);
+			check(7, state[0] == image[0] && state[1] == image[1]);
 			inside = inside & ~LIFE(me)
 		:: else -> goto close
 		fi
