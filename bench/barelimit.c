@@ -25,7 +25,7 @@
 
 #define SECOND INT64_C(1000000000)
 #define TIMEOUT (5 * SECOND)
-#define REST_NS 2000000
+#define REST_NS 5000000
 
 typedef _Atomic uint32_t word;
 

@@ -33,7 +33,7 @@ int barelimit_crash(struct barelimit *limit, size_t resident, int64_t *ret_ns);
 void *barelimit_touch(size_t resident);
 /* Its main thread sleeps, as /proc says; false after a second. */
 bool barelimit_asleep(pid_t pid);
-/* The same rest before every sample, so that processors are found idle: 2 ms. */
+/* The same rest before every sample, so that processors are found idle: 5 ms. */
 void barelimit_rest(void);
 
 #endif

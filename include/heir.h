@@ -34,7 +34,10 @@ extern "C" {
 
 typedef struct heir heir_t;
 
-/* Errors. heir_strerror() has a sentence for each, and for -errno values, which are passed through unchanged. */
+/*
+ * Errors. heir_strerror() has a sentence for each, and for -errno values, which are passed through unchanged. -1001 to -1099 are the
+ * library's: a handler's own codes, which its caller gets from heir_call, lie elsewhere.
+ */
 enum heir_error {
 	HEIR_OK = 0,
 	HEIR_EINVAL = -1001,     /* an argument is out of its range */
@@ -57,7 +60,7 @@ enum heir_error {
 	HEIR_EPOISON = -1018,    /* the message killed its handler too often and was set aside */
 	HEIR_EVERSION = -1019,   /* the state has another version than the worker understands */
 	HEIR_EFAILED = -1020,    /* the request was carried out and failed; the result says how */
-	HEIR_EDEAD = -1021,      /* the process it was sent to died before it answered */
+	HEIR_EDEAD = -1021,      /* the process died, and had not taken the request: it may be sent again */
 	HEIR_EALREADY = -1022,   /* it is so already (a takeover to the node that has it) */
 	HEIR_ENOTREADY = -1023,  /* no candidate is ready there */
 	HEIR_EKERNEL = -1024,    /* Linux 5.16 or newer is needed */

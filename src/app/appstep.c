@@ -37,7 +37,7 @@ static struct app_step stand_by(const struct app_view *v)
 {
 	if (v->gave_up || v->duty != DUTY_RUN || !v->permitted)
 		return clear(v, DO_STOP);
-	if (!v->hot && !v->guest && !v->asked)
+	if (!v->hot && !v->guest)
 		return clear(v, DO_STOP);
 	return v->tree == TREE_READY ? act(DO_WAIT) : bring_up(v);
 }

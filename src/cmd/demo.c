@@ -74,7 +74,7 @@ static int run(struct cmd *cmd, size_t takeovers, size_t kills)
 	if (!out_finish(cmd->out))
 		status = EXIT_FAILED;
 	if (run.trouble[0] || run.not_done) {
-		cmd_say(cmd->out, "demo: what `heir up` of its domain printed:");
+		cmd_say(cmd->out, "demo: the last that its `heir up` printed:");
 		domain_show_log(&run.domain, STDERR_FILENO);
 	}
 	run_finish(&run);

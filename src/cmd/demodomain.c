@@ -26,6 +26,7 @@
 #define STOP_TIMEOUT_MS 15000
 #define LOOK_MS 2
 #define LOOK_NS (2 * INT64_C(1000000))
+#define SHOWN 4096
 #define SEGMENTS "/dev/shm"
 
 static bool __attribute__((format(printf, 2, 3))) fail(
@@ -213,14 +214,17 @@ bool domain_stop(struct demo_domain *domain)
 
 void domain_show_log(const struct demo_domain *domain, int fd)
 {
-	char buffer[4096];
+	char buffer[SHOWN], *from = buffer;
+	off_t size = domain->log < 0 ? 0 : lseek(domain->log, 0, SEEK_END), at = 0;
 	ssize_t n;
 
-	if (domain->log < 0)
-		return;
-	for (off_t at = 0; (n = pread(domain->log, buffer, sizeof(buffer), at)) > 0; at += n)
-		if (write(fd, buffer, (size_t)n) != n)
-			return;
+	if (size > SHOWN)
+		at = size - SHOWN;
+	n = size > 0 ? pread(domain->log, buffer, sizeof(buffer), at) : 0;
+	if (n > 0 && at > 0 && (from = memchr(buffer, '\n', (size_t)n)))
+		from++;
+	if (n > 0 && from)
+		dprintf(fd, "%.*s", (int)(buffer + n - from), from);
 }
 
 int domain_segments(const char *name, bool remove)

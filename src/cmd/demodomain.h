@@ -34,7 +34,7 @@ bool domain_protected(struct demo_domain *domain, const char *application, int64
 	struct heir_app_status *ret);
 /* In order; then by force what is left. False: domain->error says what was not in order. */
 bool domain_stop(struct demo_domain *domain);
-/* What `up` and its children printed, to this descriptor. */
+/* The last that `up` and its children printed, to this descriptor. */
 void domain_show_log(const struct demo_domain *domain, int fd);
 
 /* Files of the domain in /dev/shm: how many; they are removed if `remove`. */

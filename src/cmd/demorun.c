@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define SECOND INT64_C(1000000000)
@@ -14,8 +15,8 @@
 #define PROTECT_TIMEOUT (10 * SECOND)
 #define BUDGET (25 * SECOND) /* for the moves, if there are no more of them than by default */
 #define QUIET_ROUNDS 40
-#define STILL_WINDOWS 40 /* that no move is in */
-#define STILL_NS (20 * INT64_C(1000000))
+#define PACE_NS (40 * INT64_C(1000000)) /* from one move to the next, at least */
+#define STILL_NS (10 * INT64_C(1000000)) /* without a move, at least, to count as such */
 #define MOVES_READ 4
 
 static const char configuration[] =
@@ -247,17 +248,18 @@ static bool loaded_kill(struct demo_run *run)
 	return true;
 }
 
-/* As long as a move takes, but nothing moves: what the clients see without heir's doing. */
-static bool still_window(struct demo_run *run)
+/* The rest of the time until the next move is due, the load going on: what clients see without one. */
+static void keep_pace(struct demo_run *run, int64_t began)
 {
-	struct heir_app_status status;
+	int64_t until = began + PACE_NS;
+	struct timespec ts = {.tv_sec = until / SECOND, .tv_nsec = until % SECOND};
+	bool is_still = until - measure_now() >= STILL_NS;
 
-	if (!wait_protected(run, &status))
-		return false;
-	open_window(run, DEMO_NO_MOVE, DEMO_NO_MOVE);
-	heir_wait_change(run->domain.h, "kv", status.generation, STILL_NS);
-	close_window(run);
-	return true;
+	if (is_still)
+		open_window(run, DEMO_NO_MOVE, DEMO_NO_MOVE);
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
+	if (is_still)
+		close_window(run);
 }
 
 static bool gate(struct demo_run *run, int client, enum demo_gate gate)
@@ -296,10 +298,8 @@ static bool quiet_takeover(struct demo_run *run)
 	barelimit_rest();
 	window = open_window(run, DEMO_KINDS, DEMO_OVERLAP);
 	was_done = take_over(run, &status, HEIR_OVERLAP);
-	if (!gate(run, 0, GATE_PAUSE))
-		return false;
 	close_window(run);
-	if (!wait_protected(run, &status))
+	if (!gate(run, 0, GATE_PAUSE) || !wait_protected(run, &status))
 		return false;
 	if (was_done)
 		account_move(run, "takeover (at rest)", HEIR_TAKEOVER, generation, NULL);
@@ -351,30 +351,30 @@ static bool one_move(struct demo_run *run, size_t i)
 {
 	size_t all = run->takeovers + run->kills;
 	size_t taken = run->moves[DEMO_OVERLAP].asked + run->moves[DEMO_EXCLUSIVE].asked;
+	int64_t began;
 
-	if (is_due(i, least(STILL_WINDOWS, all), all) && !still_window(run))
-		return false;
 	if (is_due(i, least(QUIET_ROUNDS, all), all) && !quiet_round(run))
 		return false;
-	if (is_due(i, run->kills, all))
-		return loaded_kill(run);
-	return loaded_takeover(run, taken % 2 ? DEMO_EXCLUSIVE : DEMO_OVERLAP);
+	began = measure_now();
+	if (is_due(i, run->kills, all)) {
+		if (!loaded_kill(run))
+			return false;
+	} else if (!loaded_takeover(run, taken % 2 ? DEMO_EXCLUSIVE : DEMO_OVERLAP)) {
+		return false;
+	}
+	keep_pace(run, began);
+	return true;
 }
 
 static void move_all(struct demo_run *run)
 {
 	size_t all = run->takeovers + run->kills, usual = DEMO_TAKEOVERS + DEMO_KILLS;
-	int64_t deadline = measure_now() + BUDGET * (int64_t)(all > usual ? all : usual) /
-						  (int64_t)usual;
+	int64_t budget = BUDGET * (int64_t)(all > usual ? all : usual) / (int64_t)usual;
+	int64_t deadline = measure_now() + budget;
 
-	for (size_t i = 0; i < all; i++) {
-		if (*run->interrupted)
-			return;
-		if (measure_now() > deadline) {
-			run->is_cut_short = true;
-			return;
-		}
-		if (!one_move(run, i))
+	for (size_t i = 0; i < all && !*run->interrupted; i++) {
+		run->is_cut_short = measure_now() > deadline;
+		if (run->is_cut_short || !one_move(run, i))
 			return;
 	}
 }
@@ -413,7 +413,7 @@ static void sum_client(struct demo_run *run, int i)
 /* Under load from here to there. */
 static void run_load(struct demo_run *run, uint16_t port)
 {
-	size_t windows = run->takeovers + run->kills + STILL_WINDOWS + QUIET_ROUNDS + 1;
+	size_t windows = 2 * (run->takeovers + run->kills) + QUIET_ROUNDS + 1;
 	int error;
 
 	run->window_kind = calloc(windows, 1);

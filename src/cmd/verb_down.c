@@ -106,7 +106,7 @@ static void ask(struct cmd *cmd, heir_t *h, const char *request, struct leaders 
 		snprintf(address, sizeof(address), "heir@%s", leader->name);
 		error = heir_call_start(h, address, request, strlen(request), &leader->ticket);
 		leader->asked = error == HEIR_OK;
-		if (leader->asked || is_gone(leader))
+		if (leader->asked || error == HEIR_ENOENT || is_gone(leader)) /* leaving by itself */
 			continue;
 		fail(leaders, client_fail(cmd, error, "node `%s`", leader->name));
 		give_up(leader);

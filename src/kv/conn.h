@@ -1,18 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The clients' connections. Commands are taken from a connection's buffer in order, and its replies
- * leave in that order:
- *
- *  - The owner runs a batch of them in one transaction. The replies become visible by the commit:
- *    where it fails, or a command in it does, nothing was run, no reply is left in the output
- *    buffer, and the commands are still in the input buffer.
- *  - Where no transaction may begin (another instance owns the state now, or a takeover waits for
- *    it), each command is sent to the role by mail, a few at a time. Whoever owns it then answers,
- *    after the commands that came before.
- *  - Never both at once: nothing is run here while a forwarded command of the same connection is
- *    unanswered.
- *
- * Buffers are fixed. A client that does not read its replies is not read from.
+ * The clients' connections: sockets, what they wait for, and their end. What is said on them is in
+ * exchange.h. A client that does not read its replies is not read from.
  */
 #ifndef HEIR_KV_CONN_H
 #define HEIR_KV_CONN_H

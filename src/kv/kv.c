@@ -88,8 +88,8 @@ static int start(heir_t *h, const struct heir_start *start, void *arg)
 	struct kv *kv = arg;
 	size_t size = 0;
 	if (!heir_state(h, &size) || size < TABLE_SIZE_MIN || size > TABLE_SIZE_MAX) {
-		complain("the child needs a state of %zu KiB to %zu GiB, not %zu bytes: heir.yaml(5)",
-			 TABLE_SIZE_MIN >> 10, TABLE_SIZE_MAX >> 30, size);
+		complain("it needs a state of %zu KiB to %zu GiB, not of %zu bytes: "
+			 "see heir.yaml(5)", TABLE_SIZE_MIN >> 10, TABLE_SIZE_MAX >> 30, size);
 		return HEIR_EINVAL;
 	}
 	if (kv->env.limit < LIMIT_MIN) {

@@ -25,6 +25,7 @@ struct heir {
 	struct waitset waits;
 	int epoll;           /* -1 until something is watched */
 	struct watch *watches;
+	unsigned watched;    /* how many */
 	int watches_gone;    /* some are to be freed */
 	void (*replied)(heir_t *h, void *arg);
 	void *replied_arg;

@@ -48,6 +48,7 @@ int heir_watch(heir_t *h, int fd, uint32_t events, heir_ready_fn *ready, void *a
 	if (!known) {
 		w->next = h->watches;
 		h->watches = w;
+		h->watched++;
 	}
 	return 0;
 }
@@ -61,6 +62,7 @@ int heir_unwatch(heir_t *h, int fd)
 	(void)epoll_ctl(h->epoll, EPOLL_CTL_DEL, fd, NULL);
 	w->fd = -1;
 	h->watches_gone = 1;
+	h->watched--;
 	return 0;
 }
 
@@ -84,7 +86,7 @@ int watch_dispatch(heir_t *h)
 	struct epoll_event e[64];
 	int n;
 
-	if (h->epoll < 0)
+	if (h->watched == 0)
 		return 0;
 	n = epoll_wait(h->epoll, e, 64, 0);
 	for (int i = 0; i < n; i++) {

@@ -134,7 +134,7 @@ int heir_worker_open(const struct heir_worker *worker, void *arg, heir_t **ret)
 		return -ENOMEM;
 	memcpy(&run->cb, worker, worker->size < sizeof(run->cb) ? worker->size : sizeof(run->cb));
 	run->arg = arg;
-	run->claim_since = run->look_again = DEADLINE_NEVER;
+	run->claim_since = run->look_again = run->wanted_since = DEADLINE_NEVER;
 	run->lifeline = env_number("HEIR_LIFELINE");
 	run->app = (uint32_t)place.app;
 	run->node = (uint32_t)place.node;
@@ -191,7 +191,7 @@ static void child_request(heir_t *h, const struct request *r)
 	reply.error = r->op == REQ_CHILD_START ? call_start(h, (enum heir_start_type)r->type, r->from_node) :
 	                                         call_phase(h, r->phase);
 	if (reply.error == 0 && r->op == REQ_CHILD_START)
-		worker_state(h, WORKER_SERVING);
+		worker_state(h, WORKER_STARTING); /* serving once the lead of this node is */
 	lib_answer(h, 0, &reply, sizeof(reply));
 }
 
@@ -250,6 +250,25 @@ static bool mine(heir_t *h, struct control c)
 	return h->run->lead ? c.owner == h->slot : slot_place(&h->shm, c.owner).node == h->place.node;
 }
 
+/* Begin was refused: somebody waits to take over. Nobody who lives, for longer than it would wait: then go on. */
+static void wait_for_taker(heir_t *h)
+{
+	struct worker_run *run = h->run;
+	int64_t now = clock_ns(), patience = 2 * (int64_t)worker_app(h)->yield_timeout + NS_PER_SECOND / 100;
+	uint64_t old, new_word;
+
+	run->wanted = 1;
+	if (run->wanted_since < 0)
+		run->wanted_since = now;
+	run->look_again = run->wanted_since + patience;
+	if (now < run->look_again)
+		return;
+	run->look_again = now + patience;
+	if (!move_driver_alive(&h->shm, run->app) &&
+	    control_apply(&worker_app(h)->control, &old, &new_word, control_unwant, 0) == 0)
+		run->wanted = 0;
+}
+
 int serve_mail(heir_t *h, unsigned most)
 {
 	struct worker_run *run = h->run;
@@ -262,8 +281,10 @@ int serve_mail(heir_t *h, unsigned most)
 		                 plain_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg);
 		n += rc == 1;
 	}
+	if (rc != HEIR_EWANTED)
+		run->wanted_since = DEADLINE_NEVER;
 	if (rc == HEIR_EWANTED)
-		run->wanted = 1;
+		wait_for_taker(h);
 	return rc == HEIR_EWANTED || rc == HEIR_ESTALE || rc >= 0 ? (int)n : rc;
 }
 
@@ -280,6 +301,10 @@ static int follow_owner(heir_t *h, struct control c)
 		worker_state(h, WORKER_LOST);
 		if (run->cb.lost)
 			run->cb.lost(h, to ? to->name : "", run->arg);
+		return 1;
+	}
+	if (run->state == WORKER_STARTING && !run->lead && mine(h, c) && c.phase == PHASE_SERVING) {
+		worker_state(h, WORKER_SERVING);
 		return 1;
 	}
 	if (run->state == WORKER_LOST && mine(h, c) && c.phase == PHASE_SERVING) {
@@ -322,9 +347,15 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 
 	v.permitted = atom_load_relaxed(&a->permitted) >> run->node & 1;
 	v.restart_in_place = a->flags & APP_RESTART_IN_PLACE;
-	v.owner_gone = owner == 0 || handle_noticed(&h->shm, owner) ||
-	               atom_load_acquire(&shm_slot(&h->shm, c.owner)->dying);
-	v.owner_leader_gone = leader == 0 || handle_noticed(&h->shm, leader);
+	/* Of whatever this look misses, the sleep that follows must not lose the wake: sleep_until compares. */
+	run->saw = (struct worker_saw){
+		.owner = owner == 0 || handle_noticed(&h->shm, owner),
+		.leader = leader == 0 || handle_noticed(&h->shm, leader),
+		.heir = heir == 0 || handle_noticed(&h->shm, heir),
+		.dying = atom_load_acquire(&shm_slot(&h->shm, c.owner)->dying) != 0,
+	};
+	v.owner_gone = run->saw.owner || run->saw.dying;
+	v.owner_leader_gone = run->saw.leader;
 	v.instance_absent = node >= 0 && atom_load_acquire(&a->instance[node]) == INSTANCE_ABSENT;
 	v.driver_alive = m.slot && m.slot != h->slot && m.slot != c.owner && move_driver_alive(&h->shm, run->app);
 	v.is_heir = c.heir == h->slot;
@@ -341,19 +372,36 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 	return drive_failover(h, d == CLAIM_SWITCH || !handle_noticed(&h->shm, owner), noticed) == HEIR_EAGAIN ? 0 : 1;
 }
 
-static unsigned life_word(heir_t *h, struct wait_word *w, uint32_t slot, unsigned which)
+/* A life word to sleep on, unless it has fallen; *news if it has since standby_look looked. */
+static unsigned life_word(heir_t *h, struct wait_word *w, uint32_t slot, unsigned which, bool seen, bool *news)
 {
 	atom32 *life = slot_life(&h->shm, slot, which);
 	uint32_t v = life ? atom_load_acquire(life) : 0;
 
-	if (!life || life_gone(v))
+	if (!life || life_gone(v)) {
+		*news |= !seen;
 		return 0;
+	}
 	*w = (struct wait_word){life, v};
 	return 1;
 }
 
+/* A standby sleeps on the lives of the owner, the owner's leader, and of whoever is named to go first. */
+static unsigned lives_to_watch(heir_t *h, struct control c, struct wait_word *w, bool *news)
+{
+	struct worker_run *run = h->run;
+	unsigned which = c.heir == h->slot ? LIFE_HEIR : LIFE_SPARE0 + (run->node & 1), n = 0;
+
+	n += life_word(h, &w[n], c.owner, which, run->saw.owner, news);
+	n += life_word(h, &w[n], handle_slot(leader_of(h, c.owner)), which, run->saw.leader, news);
+	if (c.heir && c.heir != h->slot)
+		n += life_word(h, &w[n], c.heir, which, run->saw.heir, news);
+	*news |= !run->saw.dying && atom_load_acquire(&shm_slot(&h->shm, c.owner)->dying);
+	return n;
+}
+
 /* What this worker sleeps on, given the control word it has just acted upon. */
-static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w)
+static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w, bool *news)
 {
 	struct worker_run *run = h->run;
 	struct shm_app *a = worker_app(h);
@@ -368,12 +416,7 @@ static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w)
 		if (run->wanted)
 			w[n++] = (struct wait_word){control_commit_futex(&a->control), (uint32_t)(word >> 32)};
 	} else if (run->state == WORKER_STANDBY && run->lead && c.phase != PHASE_DOWN && c.owner != h->slot) {
-		unsigned which = c.heir == h->slot ? LIFE_HEIR : LIFE_SPARE0 + (run->node & 1);
-
-		n += life_word(h, &w[n], c.owner, which);
-		n += life_word(h, &w[n], handle_slot(leader_of(h, c.owner)), which);
-		if (c.heir && c.heir != h->slot)
-			n += life_word(h, &w[n], c.heir, which);
+		n += lives_to_watch(h, c, &w[n], news);
 	}
 	return n;
 }
@@ -415,7 +458,8 @@ static int sleep_until(heir_t *h, uint64_t word, int64_t deadline)
 	struct wait_word words[WAIT_WORDS];
 	uint32_t role = (uint32_t)h->place.role;
 	struct mail_head head;
-	unsigned n = wait_words(h, word, words);
+	bool news = false;
+	unsigned n = wait_words(h, word, words, &news);
 	int rc = 0, busy;
 
 	/* Doorbells were loaded above; say "I sleep", then look once more: pairs with mailbox_publish and mailbox_ring. */
@@ -426,8 +470,8 @@ static int sleep_until(heir_t *h, uint64_t word, int64_t deadline)
 	        mailbox_peek(&h->shm, role, &head) == 1);
 	if (h->replied && atom_load_acquire(&own_slot(h)->replies) != h->replies_seen)
 		busy = 1;
-	if (!busy)
-		rc = waitset_wait(&h->waits, words, n, h->epoll, deadline);
+	if (!busy && !news)
+		rc = waitset_wait(&h->waits, words, n, h->watched ? h->epoll : -1, deadline);
 	lib_awake(h);
 	mailbox_awake(&h->shm, role);
 	return rc < 0 ? rc : 0;

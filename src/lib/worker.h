@@ -11,6 +11,9 @@
 #include "lib/handle.h"
 #include "state/control.h"
 
+/* Who was seen to be gone when a standby last looked. */
+struct worker_saw { bool owner, leader, heir, dying; };
+
 struct worker_run {
 	struct heir_worker cb;
 	void *arg;
@@ -24,8 +27,10 @@ struct worker_run {
 	int exit_code;            /* what heir_poll returns then */
 	int lifeline;
 	int64_t claim_since;      /* -1: no claim is due */
+	struct worker_saw saw;
 	int64_t look_again;       /* deadline of the next look, or never */
 	int wanted;               /* a begin was refused: wait for the commit futex as well */
+	int64_t wanted_since;     /* -1: it is not */
 	struct kept stop_request; /* answered before the process ends */
 	int stop_kept;
 };

@@ -34,6 +34,8 @@ static void choose_type(struct instance *i, const struct seen *s)
 {
 	const struct app_view *v = &s->view;
 
+	if (v->tree == TREE_EMPTY)
+		i->spawn_began = clock_ns();
 	if (v->owner == OWNER_LEADER || v->tree != TREE_EMPTY || i->led.active)
 		return;
 	i->start_from = -1;
@@ -73,6 +75,22 @@ static bool count_failover(struct instance *i)
 	return false;
 }
 
+/* What was done for a move before its driver, the lead child, begins it. */
+static void trace_before(struct instance *i, uint32_t generation, uint64_t driver)
+{
+	const struct shm *shm = i->leader->shm;
+	uint32_t slot = i->leader->h->slot;
+	struct trace_move move = {.app = i->app, .generation = generation, .driver = driver};
+
+	if (i->claim_began) {
+		trace_step(shm, slot, &move, TRACE_STEP_NOTICE, i->noticed, i->claim_began - i->noticed);
+		trace_step(shm, slot, &move, TRACE_STEP_CLAIM, i->claim_began, i->claim_ended - i->claim_began);
+	}
+	if (i->spawn_began && driver != i->leader->h->self)
+		trace_step(shm, slot, &move, TRACE_STEP_SPAWN, i->spawn_began, clock_ns() - i->spawn_began);
+	i->claim_began = i->spawn_began = 0;
+}
+
 static void start(struct instance *i, const struct seen *s, enum app_start type)
 {
 	struct leader *l = i->leader;
@@ -84,6 +102,8 @@ static void start(struct instance *i, const struct seen *s, enum app_start type)
 	if (s->view.owner == OWNER_DEAD && !s->view.owner_here && !count_failover(i))
 		return;
 	i->yielded = false;
+	if (type == APP_FAILOVER && s->view.owner == OWNER_LEADER)
+		trace_before(i, s->control.generation, lead->handle);
 	i->asked = lib_request(l->h, lead->handle, &r, &i->ask) == 0;
 	if (!i->asked)
 		i->ask_after = l->now + REFUSED;
@@ -123,11 +143,15 @@ static void acquire(struct instance *i, const struct seen *s, enum app_start typ
 
 	if (type == APP_FAILOVER && !count_failover(i))
 		return;
+	i->noticed = i->dead_since;
+	i->claim_began = clock_ns();
 	rc = app_acquire(l->shm, i->app, l->h->self, ACQUIRE_CLAIM, NULL, &got);
+	i->claim_ended = clock_ns();
 	if (rc) {
 		if (rc != HEIR_EAGAIN && rc != HEIR_EALREADY)
 			log_error("%s cannot be claimed: %s", i->conf->name, heir_strerror(rc));
 		i->ask_after = l->now + REFUSED;
+		i->claim_began = 0;
 		loop_again(l, i->ask_after);
 		return;
 	}
@@ -137,8 +161,12 @@ static void acquire(struct instance *i, const struct seen *s, enum app_start typ
 	app_changed(l->shm, i->app);
 	if (type == APP_FAILOVER)
 		log_note("%s fails over from %s to %s", i->conf->name, node_name(l, s->owner_node), l->conf->nodes[l->node]);
+	if (type != APP_FAILOVER)
+		i->claim_began = 0;
 	if (s->view.led)
 		led_start(i, type, i->start_from, got.previous);
+	if (s->view.led && i->led.active)
+		trace_before(i, i->led.generation, l->h->self);
 }
 
 static void name_heir(struct instance *i, const struct seen *s)

@@ -14,6 +14,7 @@
 #include "node/led.h"
 #include "node/loop.h"
 #include "proc/recover.h"
+#include "trace/moves.h"
 
 #define WORDS_MAX 4
 #define HAND_OVER_EXTRA (5 * NS_PER_SECOND)
@@ -238,6 +239,15 @@ void ask_receive(struct leader *l)
 	loop_again(l, l->now);
 }
 
+static void trace_spawn(struct instance *i, const struct seen *s, uint64_t driver)
+{
+	struct leader *l = i->leader;
+	struct trace_move move = {.app = i->app, .generation = s->control.generation, .driver = driver};
+
+	trace_step(l->shm, l->h->slot, &move, TRACE_STEP_SPAWN, i->spawn_began, clock_ns() - i->spawn_began);
+	i->spawn_began = 0;
+}
+
 static void advance_guest(struct instance *i, const struct seen *s)
 {
 	struct leader *l = i->leader;
@@ -266,6 +276,8 @@ static void advance_guest(struct instance *i, const struct seen *s)
 		return;
 	rc = lib_request(l->h, lead->handle, &e->request, &e->ticket);
 	e->sent = rc == 0;
+	if (e->sent && i->spawn_began)
+		trace_spawn(i, s, lead->handle);
 	if (rc && rc != HEIR_EFULL && rc != HEIR_EAGAIN) {
 		reply.error = rc;
 		ask_end_guest(i, &reply);

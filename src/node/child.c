@@ -232,13 +232,14 @@ static void plan_environment(struct plan *p, const struct child *c)
 	const struct leader *l = i->leader;
 	enum app_start type = i->served ? APP_LOCAL : i->start_type;
 
-	environ_init(&p->env);
-	for (uint32_t k = 0; k < i->conf->env_count; k++)
-		environ_set(&p->env, i->conf->env[k].name, "%s", i->conf->env[k].value);
+	environ_init(&p->env); /* heir's own first: spawn_kill_adopted() finds them there */
 	environ_set(&p->env, "HEIR_DOMAIN", "%s", l->domain);
 	environ_set(&p->env, "HEIR_NODE", "%s", l->conf->nodes[l->node]);
 	environ_set(&p->env, "HEIR_APPLICATION", "%s", i->conf->name);
 	environ_set(&p->env, "HEIR_CHILD", "%s", c->conf->id);
+	environ_inherit(&p->env);
+	for (uint32_t k = 0; k < i->conf->env_count; k++)
+		environ_set(&p->env, i->conf->env[k].name, "%s", i->conf->env[k].value);
 	if (c->conf->ready == CONF_READY_ATTACH || !type)
 		return;
 	environ_set(&p->env, "HEIR_START_TYPE", "%s", types[type]);

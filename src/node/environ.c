@@ -44,9 +44,6 @@ static void add(struct environ *e, char *word)
 void environ_init(struct environ *e)
 {
 	*e = (struct environ){0};
-	for (char **word = environ; *word; word++)
-		if (!is_own(*word))
-			add(e, strdup(*word));
 }
 
 void environ_finish(struct environ *e)
@@ -64,6 +61,18 @@ static size_t find(const struct environ *e, const char *name)
 	while (i < e->count && (strncmp(e->words[i], name, length) != 0 || e->words[i][length] != '='))
 		i++;
 	return i;
+}
+
+void environ_inherit(struct environ *e)
+{
+	for (char **word = environ; *word; word++) {
+		size_t length = strcspn(*word, "="), i = 0;
+
+		while (i < e->count && strncmp(e->words[i], *word, length + 1) != 0)
+			i++;
+		if (!is_own(*word) && i == e->count)
+			add(e, strdup(*word));
+	}
 }
 
 void environ_set(struct environ *e, const char *name, const char *format, ...)

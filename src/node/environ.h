@@ -11,8 +11,9 @@ struct environ {
 	int error;    /* -ENOMEM: what is there is not complete */
 };
 
-/* This process's environment without what heir and service managers put into it for this process alone. */
 void environ_init(struct environ *e);
+/* Adds this process's environment, but what heir and service managers put into it for this process alone, and what is set. */
+void environ_inherit(struct environ *e);
 void environ_finish(struct environ *e);
 /* NAME=VALUE, in place of an earlier one. */
 void environ_set(struct environ *e, const char *name, const char *format, ...) __attribute__((format(printf, 3, 4)));

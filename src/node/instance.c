@@ -292,7 +292,7 @@ static void check_driver(struct instance *i)
 	struct leader *l = i->leader;
 	struct child *lead = instance_lead(i);
 	struct move_word m = move_unpack(atom_load_acquire(&i->shm->move));
-	int64_t deadline = (int64_t)atom_load_relaxed(&i->shm->deadline);
+	int64_t deadline = move_deadline(l->shm, i->app);
 
 	if (!lead->pid || !lead->handle)
 		return;

@@ -91,6 +91,7 @@ struct instance {
 	uint64_t watched;          /* handle of the owner whose pidfd is watched */
 	struct source watch;
 	int64_t ask_after;         /* a start that was refused is not asked for again before */
+	int64_t noticed, claim_began, claim_ended, spawn_began; /* of the failover or takeover under way; 0: none */
 	bool stop_old;             /* the stop under way is the last step of a takeover: */
 	uint64_t stop_driver;
 	uint32_t stop_generation;

@@ -115,6 +115,16 @@ int led_take_over(struct instance *i, const struct request *r, struct reply *ret
 	return 0;
 }
 
+bool led_has_begun(const struct instance *i)
+{
+	const struct led *d = &i->led;
+
+	for (uint32_t k = 0; d->active && k <= d->at && k < d->count; k++)
+		if (i->conf->steps[d->plan[k]].kind == CONF_STEP_START)
+			return true;
+	return false;
+}
+
 static void trace_end(struct instance *i, enum heir_result result, int error, unsigned step)
 {
 	struct trace_move move = trace_of(i);

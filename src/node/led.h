@@ -12,6 +12,8 @@
 void led_start(struct instance *instance, enum app_start type, int from, uint64_t previous);
 /* A takeover to here. 0, or why not; then nothing was begun. */
 int led_take_over(struct instance *instance, const struct request *request, struct reply *ret);
+/* Its step `start` has been reached: children may be spawned. */
+bool led_has_begun(const struct instance *instance);
 /* Goes on. The takeover's asker is answered at its end. */
 void led_advance(struct instance *instance);
 

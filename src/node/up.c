@@ -58,7 +58,8 @@ struct up {
 	struct led_node nodes[CONF_NODES_MAX];
 	int epoll, signals;
 	int64_t now, again;
-	bool said, failed, asked_twice;
+	int64_t stop_asked; /* when the first signal to stop came; 0: none came */
+	bool said, failed;
 };
 
 static bool is_stopping(const struct up *u)
@@ -275,20 +276,21 @@ static void say_up(struct up *u)
 	detach_done();
 }
 
-static void interrupted(struct up *u)
+/* A second interrupt kills; one that comes at once is the same one, sent to the process and to its group. */
+static void interrupted(struct up *u, bool again)
 {
-	if (!is_stopping(u)) {
+	if (u->stop_asked == 0) {
+		u->stop_asked = u->now;
 		notify_say("STOPPING=1");
 		stop_domain(u);
 		return;
 	}
-	if (!u->asked_twice)
-		log_warning("once more kills what has not stopped yet");
-	else
-		for (uint32_t n = 0; n < u->conf->node_count; n++)
-			if (u->nodes[n].pid)
-				(void)syscall(SYS_pidfd_send_signal, u->nodes[n].pidfd, SIGKILL, NULL, 0);
-	u->asked_twice = true;
+	if (!again || u->now - u->stop_asked < NS_PER_SECOND / 2)
+		return;
+	log_warning("what has not stopped yet is killed");
+	for (uint32_t n = 0; n < u->conf->node_count; n++)
+		if (u->nodes[n].pid)
+			(void)syscall(SYS_pidfd_send_signal, u->nodes[n].pidfd, SIGKILL, NULL, 0);
 }
 
 static void take_signals(struct up *u)
@@ -297,7 +299,7 @@ static void take_signals(struct up *u)
 
 	while (read(u->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
-			interrupted(u);
+			interrupted(u, info.ssi_signo == SIGINT);
 		} else if (info.ssi_signo == SIGHUP) {
 			log_note("the configuration in force stays: stop the domain with `heir down` and start it with the new one");
 		} else if (info.ssi_signo == SIGQUIT) {

@@ -3,8 +3,11 @@
 
 #include "base/clock.h"
 #include "node/instance.h"
+#include "node/led.h"
 #include "node/listen.h"
 #include "proc/recover.h"
+
+#define OVERDUE NS_PER_SECOND
 
 bool view_is_up(const struct leader *l, uint32_t node)
 {
@@ -195,8 +198,11 @@ static bool somebody_drives(const struct instance *i)
 {
 	const struct leader *l = i->leader;
 	uint32_t driver = move_unpack(atom_load_acquire(&i->shm->move)).slot;
+	int64_t deadline = move_deadline(l->shm, i->app);
 
-	return driver && driver != l->h->slot && move_driver_alive(l->shm, i->app);
+	/* One that is stopped, and its leader too, is not waited for for ever: what it does later meets another control word. */
+	return driver && driver != l->h->slot && move_driver_alive(l->shm, i->app) &&
+	       (deadline < 0 || l->now < deadline + OVERDUE);
 }
 
 static void fill_here(struct instance *i, struct app_view *v)
@@ -219,7 +225,7 @@ static void fill_here(struct instance *i, struct app_view *v)
 	v->served = i->served;
 	v->lead_alive = instance_lead_alive(i);
 	v->asked = i->asked || i->led.active || l->now < i->ask_after;
-	v->guest = i->guest.active;
+	v->guest = i->guest.active && (!v->led || led_has_begun(i));
 	v->yielded = i->yielded;
 	v->uncounted = i->uncounted;
 	v->handing = i->hand.active;

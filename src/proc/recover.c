@@ -112,7 +112,7 @@ static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum a
 	got->previous = owner;
 	if (c.open && !dead) {
 		if (control_want(&c, handle_slot(me)) == 0) {
-			(void)control_cas(&a->control, w, c);
+			got->wanted |= control_cas(&a->control, w, c) == 0;
 			return 0;
 		}
 		return wait_for_writer(shm, a, w, owner, deadline, &got->forced);
@@ -140,7 +140,7 @@ int app_acquire(const struct shm *shm, uint32_t app, uint64_t me, enum acquire_h
 		rc = acquire_once(shm, app, me, how, deadline, &got);
 	} while (rc == 0);
 	if (rc < 0) {
-		if (control_apply(&a->control, &w, &n, control_unwant, handle_slot(me)) == 0)
+		if (got.wanted && control_apply(&a->control, &w, &n, control_unwant, handle_slot(me)) == 0)
 			control_wake_commit(&a->control);
 		return rc;
 	}

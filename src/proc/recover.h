@@ -19,6 +19,7 @@ struct acquired {
 	uint32_t generation;    /* now */
 	int forced;             /* a writer had to be fenced */
 	int undone;             /* an open transaction was undone */
+	int wanted;             /* want was set on the way */
 };
 
 /*

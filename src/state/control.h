@@ -69,6 +69,7 @@ int control_begin(struct control *c, uint32_t me);    /* ESTALE EWANTED EOPEN */
 int control_commit(struct control *c, uint32_t me);   /* ESTALE EOPEN */
 int control_abort(struct control *c, uint32_t me);    /* ESTALE EOPEN */
 int control_want(struct control *c, uint32_t me);     /* EALREADY (at rest, or mine): switch now */
+/* by the target that gives up, or by the owner when no target lives any more */
 int control_unwant(struct control *c, uint32_t me);   /* EALREADY (none set) */
 int control_switch(struct control *c, uint32_t me);   /* EOPEN, EALREADY (mine), ESTALE (down, recovering), EGENERATION */
 /* The owner is known dead (or there is none); in HELD, MOVING and RECOVERING the driver is known dead too. */

@@ -14,6 +14,7 @@
 #include "heir.h"
 
 #define PAGE 4096u
+#define UNDO_POPULATED 65536u
 
 struct undo_entry { uint64_t offset, size; /* then the old bytes, padded to 8; then this entry's whole length */ };
 
@@ -110,7 +111,7 @@ int state_map(const struct shm *shm, uint32_t app, int populate, struct state *r
 		close(fd);
 		return HEIR_EFOREIGN;
 	}
-	base = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | (populate ? MAP_POPULATE : 0), fd, 0);
+	base = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	rc = base == MAP_FAILED ? -errno : 0;
 	close(fd);
 	if (rc)
@@ -127,6 +128,13 @@ int state_map(const struct shm *shm, uint32_t app, int populate, struct state *r
 	ret->size = ret->head->size;
 	ret->undo = ret->base + ret->head->undo_offset;
 	ret->data = ret->base + ret->head->data_offset;
+	if (populate) {
+		/* The data, and as much of the log as most transactions use: mapped pages cost when their process dies. */
+		size_t log = ret->undo_size < UNDO_POPULATED ? ret->undo_size : UNDO_POPULATED;
+
+		(void)madvise(ret->base, ret->head->undo_offset + log, MADV_POPULATE_WRITE);
+		(void)madvise(ret->data, ret->size, MADV_POPULATE_WRITE);
+	}
 	return 0;
 }
 

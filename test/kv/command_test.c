@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
-/* The commands over a table in a plain array: each reply to the byte, errors as Redis words them. */
+/*
+ * The commands over a table in a plain array: each reply to the byte, errors as Redis words them.
+ */
 #include "kv/command.h"
 
 #include <errno.h>
@@ -74,6 +76,8 @@ static void talk(const struct exchange *exchange)
 #define NOT_AN_INTEGER "-ERR value is not an integer or out of range\r\n"
 #define WOULD_OVERFLOW "-ERR increment or decrement would overflow\r\n"
 #define ARITY(name) "-ERR wrong number of arguments for '" name "' command\r\n"
+#define UNKNOWN(name, arguments) \
+	"-ERR unknown command '" name "', with args beginning with: " arguments "\r\n"
 #define SYNTAX "-ERR syntax error\r\n"
 
 static void values(void **state)
@@ -169,10 +173,10 @@ static void integers(void **state)
 static void wrong_commands(void **state)
 {
 	static const struct exchange exchanges[] = {
-		{ "foo", "-ERR unknown command 'foo', with args beginning with: \r\n" },
-		{ "foo a 'b c'", "-ERR unknown command 'foo', with args beginning with: 'a' 'b c' \r\n" },
-		{ "ge a", "-ERR unknown command 'ge', with args beginning with: 'a' \r\n" },
-		{ "getx \"a\\r\\n\"", "-ERR unknown command 'getx', with args beginning with: 'a  ' \r\n" },
+		{ "foo", UNKNOWN("foo", "") },
+		{ "foo a 'b c'", UNKNOWN("foo", "'a' 'b c' ") },
+		{ "ge a", UNKNOWN("ge", "'a' ") },
+		{ "getx \"a\\r\\n\"", UNKNOWN("getx", "'a  ' ") },
 		{ "get", ARITY("get") },
 		{ "GET a b", ARITY("get") },
 		{ "set a", ARITY("set") },
@@ -209,8 +213,7 @@ static void unknown_arguments_are_cut(void **state)
 	x[sizeof(x) - 1] = '\0';
 	strcat(strcat(strcat(line, x), " "), x);
 	assert_int_equal(run(line), 0);
-	assert_int_equal(strlen(reply), strlen("-ERR unknown command 'foo', with args beginning with: "
-					       "'' \r\n") + 128);
+	assert_int_equal(strlen(reply), strlen(UNKNOWN("foo", "'' ")) + 128);
 }
 
 static void the_rest(void **state)
@@ -235,10 +238,12 @@ static void the_rest(void **state)
 		  "$44\r\n# Keyspace\r\ndb0:keys=1,expires=0,avg_ttl=0\r\n\r\n" },
 		{ NULL, NULL },
 	};
+	static const char get[] = "*19\r\n*6\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n"
+				  ":1\r\n:1\r\n:1\r\n*6\r\n";
 	(void)state;
 	talk(exchanges);
 	assert_int_equal(run("command"), 0);
-	assert_memory_equal(reply, "*19\r\n*6\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n", 47);
+	assert_memory_equal(reply, get, sizeof(get) - 1);
 	assert_int_equal(run("info"), 0);
 	assert_non_null(strstr(reply, "\r\nnode:a\r\ngeneration:3\r\n"));
 	assert_non_null(strstr(reply, "\r\nused_memory:"));

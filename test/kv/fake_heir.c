@@ -53,6 +53,7 @@ void fake_reset(size_t state_size, int listener)
 		.message_max = 4096,
 		.listener = listener,
 		.is_owner = true,
+		.start_type = HEIR_TAKEOVER,
 	};
 	memset(&the, 0, sizeof(the));
 	the.epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -92,7 +93,7 @@ const char *heir_strerror(int error)
 
 int heir_worker_open(const struct heir_worker *worker, void *arg, heir_t **ret)
 {
-	struct heir_start start = { HEIR_NORMAL, "", 1 };
+	struct heir_start start = { fake.start_type, "", 1 };
 	if (!fake.scenario)
 		return HEIR_ENOTWORKER;
 	fake.worker = worker;
@@ -100,9 +101,10 @@ int heir_worker_open(const struct heir_worker *worker, void *arg, heir_t **ret)
 	int error = worker->init(&the, arg);
 	if (!error)
 		error = worker->start(&the, &start, arg);
-	if (!error)
+	fake.begun_in_start = fake.begun;
+	if (!error && start.type == HEIR_TAKEOVER)
 		error = worker->start_phase(&the, "takeover", &start, arg);
-	if (!error)
+	if (!error && start.type != HEIR_LOCAL)
 		error = worker->start_phase(&the, "go", &start, arg);
 	if (!error)
 		*ret = &the;
@@ -241,7 +243,7 @@ int heir_forward(heir_t *h, const char *name)
 
 static int handle(heir_t *h, const void *data, size_t size, bool direct)
 {
-	char *copy = malloc(size + 1); /* of its exact size, so that a sanitizer sees what is read beyond */
+	char *copy = malloc(size > 0 ? size : 1); /* exact: a sanitizer sees what is read beyond */
 	struct heir_message message = { "kv", memcpy(copy, data, size), size, 1, direct };
 	h->is_in_handler = true;
 	h->is_answered = false;
@@ -263,7 +265,8 @@ int fake_message(heir_t *h, const char *text, bool direct, const char **reply)
 	return error;
 }
 
-int heir_call_start(heir_t *h, const char *name, const void *data, size_t size, struct heir_ticket *ret)
+int heir_call_start(heir_t *h, const char *name, const void *data, size_t size,
+		    struct heir_ticket *ret)
 {
 	if (h->is_open)
 		return HEIR_EOPEN;
@@ -310,7 +313,8 @@ int heir_call_ready(heir_t *h, struct heir_ticket ticket)
 	return h->call[ticket.cell].state == ANSWERED;
 }
 
-int heir_call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *size, int64_t timeout)
+int heir_call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *size,
+		     int64_t timeout)
 {
 	struct call *c = &h->call[ticket.cell];
 	void (*replied)(heir_t *h, void *arg) = h->replied;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* For clang -fsanitize=fuzzer,address,undefined: what is parsed, written as an array and parsed again, is the same. */
+/*
+ * For clang -fsanitize=fuzzer,address,undefined: what is parsed, written as an array and parsed
+ * again, is the same.
+ */
 #include "kv/resp.h"
 
 #include <stdint.h>

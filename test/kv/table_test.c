@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The table and its heap in a plain array: against a slow obvious model; that every change was marked, by undoing it; that
- * space is found again; that no bytes in the region can lead outside of it.
+ * The table and its heap in a plain array: against a slow obvious model; that every change was
+ * marked, by undoing it; that space is found again; that no bytes in the region can lead outside of
+ * it.
  */
 #include "kv/table.h"
 
@@ -248,7 +249,8 @@ static void every_mark_may_fail(void **state)
 	for (int i = 0; i < 40; i++) {
 		char key[16];
 		snprintf(key, sizeof(key), "k%d", i);
-		assert_int_equal(table_set(&table, word(key), (struct slice){ big, (size_t)i * 50 }), 0);
+		struct slice value = { big, (size_t)i * 50 };
+		assert_int_equal(table_set(&table, word(key), value), 0);
 	}
 	end(false);
 	memcpy(before, region, SIZE);
@@ -393,7 +395,8 @@ static void corrupt_bytes(void **state)
 		uint32_t *words = (uint32_t *)region;
 		for (int i = 0; i < 8; i++) {
 			size_t at = rand() % 4 ? (size_t)rand() % 90 : (size_t)rand() % (SIZE / 4);
-			words[at] = rand() % 3 ? (uint32_t)rand() % (SIZE / 16 + 2) : (uint32_t)rand() << 1;
+			uint32_t any = (uint32_t)rand();
+			words[at] = rand() % 3 ? any % (SIZE / 16 + 2) : any << 1;
 		}
 		for (int i = 0; i < 8; i++) {
 			char text[32];
@@ -413,19 +416,21 @@ static void corrupt_bytes(void **state)
 	assert_true(noticed > 1000);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_fresh, finish)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(set_get_delete, open_fresh, finish),
-		cmocka_unit_test_setup_teardown(another_process_goes_on_with_it, open_fresh, finish),
-		cmocka_unit_test_setup_teardown(random_changes_against_a_model, open_fresh, finish),
-		cmocka_unit_test_setup_teardown(every_mark_may_fail, open_fresh, finish),
-		cmocka_unit_test_setup_teardown(freed_space_serves_any_other_size, open_fresh, finish),
-		cmocka_unit_test_setup_teardown(sizes_that_change_for_ever, open_fresh, finish),
-		cmocka_unit_test_setup_teardown(overwriting_needs_no_room, open_fresh, finish),
-		cmocka_unit_test_setup_teardown(clearing_marks_little, open_fresh, finish),
-		cmocka_unit_test_setup_teardown(the_generation_wraps, open_fresh, finish),
-		cmocka_unit_test_setup_teardown(corrupt_bytes, open_fresh, finish),
+		TEST(set_get_delete),
+		TEST(another_process_goes_on_with_it),
+		TEST(random_changes_against_a_model),
+		TEST(every_mark_may_fail),
+		TEST(freed_space_serves_any_other_size),
+		TEST(sizes_that_change_for_ever),
+		TEST(overwriting_needs_no_room),
+		TEST(clearing_marks_little),
+		TEST(the_generation_wraps),
+		TEST(corrupt_bytes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -489,6 +489,8 @@ static void test_die_in_full_table(void **state)
 			snprintf(name, sizeof(name), "full%d", count++);
 		while (names_register(&shm, SETTER, name, strlen(name), OTHERS, lives, NULL) == 0);
 		assert_int_equal(change(&s, OTHER, RE_REGISTER, 5, OTHERS), 0);
+		assert_int_equal(names_register(&shm, OTHER, name, strlen(name), OLD, lives, NULL),
+				 HEIR_EFULL);
 		start(&actor, &s, false, DIE, point);
 		more = end_of(&actor) == DIED;
 		outcome(&s, names);
