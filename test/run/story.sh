@@ -91,6 +91,23 @@ up() {
 	up_says ' is up: '
 }
 
+# An application svc of one story_worker, up and protected where it has a hot standby. Each argument is the inside of a YAML
+# mapping or list: keys of the application, keys of the child, arguments of the worker. NODES: the nodes.
+service() { # [APPLICATION [CHILD [ARGUMENTS]]]
+	local app=${1:-} child=${2:-'state: 4KiB'}
+	[[ $app == *standby:* ]] || app="standby: hot${app:+, $app}"
+	[[ $app == *failovers:* ]] || app+=', failovers: {intensity: 100, period: 60s}'
+	[[ $app == *supervisor:* ]] || app+=', supervisor: {intensity: 50, period: 60s, children: ['
+	config "${NODES:-}" <<-END
+		limits: {names: 64, processes: 64, messages: 64}
+		applications:
+		  svc: {$app
+		    {id: server, exec: [story_worker${3:+, $3}], names: [svc], $child}]}}
+	END
+	up
+	[[ $app != *'standby: hot'* ]] || wait_protected svc
+}
+
 background() { # COMMAND...: its pid is in JOB, its output in $DIR/job.PID
 	local output
 	output=$(mktemp "$DIR/job.XXXXXX")
@@ -125,7 +142,7 @@ owner() { app "$1" '.children[0].pid'; }
 children() { app "$1" '[.children[] | "\(.id)=\(.pid)"] | join(" ")'; }
 leader() { status ".nodes[] | select(.name == \"$1\") | .pid"; }
 instance() { app "$1" ".instances[] | select(.node == \"$2\") | .state"; } # APPLICATION NODE
-whereis() { heir whereis --json "$1" | jq -r "$2"; }
+whereis() { heir whereis --json "$1" | jq -r "$2" || [ "${PIPESTATUS[0]}" = 3 ]; }
 last_move() { heir steps --json -n 1 "$1" | jq -r ".[0] | $2"; } # APPLICATION FILTER
 moves() { heir steps --json -n 100 "$1" | jq -r "$2"; }
 
@@ -161,12 +178,12 @@ call() { heir call "$@"; }
 
 # Whether a process carries the mark of this story; the environment of a leader or a child has it from `heir up`.
 marked_pids() {
-	local dir
-	for dir in /proc/[0-9]*; do
-		if tr '\0' '\n' < "$dir/environ" 2>/dev/null | grep -qxF "STORY_MARK=$MARK"; then
-			is_gone "${dir#/proc/}" || printf '%s\n' "${dir#/proc/}"
-		fi
-	done 2>/dev/null
+	local file pid
+	for file in $(grep -lzxF "STORY_MARK=$MARK" /proc/[0-9]*/environ 2>/dev/null || true); do
+		pid=${file#/proc/}
+		pid=${pid%/environ}
+		is_gone "$pid" || printf '%s\n' "$pid"
+	done
 }
 
 segments() { compgen -G "/dev/shm/heir.$UID.$DOMAIN*" || true; }
@@ -204,6 +221,7 @@ story_ends() {
 	local status=$?
 	trap - EXIT ERR TERM INT
 	set +e
+	exec 2> /dev/null
 	[ $status = 0 ] || tell_what_happened
 	clean_up
 	exit $status
@@ -221,7 +239,7 @@ run_one() { # FUNCTION, in a process of its own
 }
 
 run_stories() {
-	local names name status number=0 failed=0
+	local names name status begin number=0 failed=0
 	if [ "${1:-}" = --run ]; then
 		run_one "$2"
 		exit 0
@@ -234,11 +252,11 @@ run_stories() {
 		number=$((number + 1))
 		export DOMAIN="story$$-$number" MARK="$$-$number-$RANDOM" DIR
 		DIR=$(mktemp -d)
-		status=0
+		status=0 begin=${EPOCHREALTIME/./}
 		timeout -k 10 "$STORY_LIMIT" bash "$0" --run "$name" || status=$?
 		clean_up 3>&1
 		[ -n "${STORY_KEEP:-}" ] && printf '# %s\n' "$DIR" || rm -rf "$DIR"
-		name=${name#story_}
+		name="${name#story_}, $(((${EPOCHREALTIME/./} - begin) / 1000)) ms"
 		if [ $status = 0 ]; then
 			printf 'ok %d - %s\n' $number "${name//_/ }"
 		else
