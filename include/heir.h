@@ -4,15 +4,15 @@
  *
  * Rules of the whole interface
  *
- *  - A handle (heir_t) belongs to the thread that opened it: its death is what others watch. Other threads open handles
- *    of their own. A handle does not survive fork(): the child has no mapping and must not use it.
- *  - Every call returns 0, a count where said, or a negative HEIR_E… code. On failure outputs are untouched. The library
- *    prints nothing, exits nowhere and installs no signal handler but, for a worker, on the fatal signals that are at
- *    SIG_DFL (to publish "dying" before the core dump; the signal is then raised again).
- *  - Strings are UTF-8 or any bytes; names are 1 to HEIR_NAME_MAX bytes without NUL; '@' is reserved (NAME@NODE).
+ *  - A handle (heir_t) belongs to the thread that opened it: its death is what others watch. Other threads open
+ *    handles of their own. A handle does not survive fork(): the child has no mapping and must not use it.
+ *  - Every call returns 0, a count where said, or a negative HEIR_E... code. On failure outputs are untouched. The
+ *    library prints nothing, exits nowhere and installs no signal handler but, for a worker, on the fatal signals
+ *    that are at SIG_DFL (to publish "dying" before the core dump; the signal is then raised again).
+ *  - Names are 1 to HEIR_NAME_MAX bytes without NUL; '@' is reserved (NAME@NODE).
  *  - Times are nanoseconds. A timeout is relative; HEIR_FOREVER waits without limit; 0 does not wait.
- *  - All that map a domain read-write are one trust domain (one user). Nothing here defends against a malicious one;
- *    everything here survives one that dies or stops at any instruction.
+ *  - All that map a domain read-write are one trust domain (one user). Nothing here defends against a malicious
+ *    one; everything here survives one that dies or stops at any instruction.
  *  - Messages, replies and state are plain bytes. A message or reply is at most heir_message_max() bytes.
  */
 #ifndef HEIR_H
@@ -35,8 +35,8 @@ extern "C" {
 typedef struct heir heir_t;
 
 /*
- * Errors. heir_strerror() has a sentence for each, and for -errno values, which are passed through unchanged. -1001 to -1099 are the
- * library's: a handler's own codes, which its caller gets from heir_call, lie elsewhere.
+ * Errors. heir_strerror() has a sentence for each, and for -errno values, which are passed through unchanged.
+ * -1001 to -1099 are the library's: a handler's own codes, which its caller gets from heir_call, lie elsewhere.
  */
 enum heir_error {
 	HEIR_OK = 0,
@@ -64,7 +64,8 @@ enum heir_error {
 	HEIR_EALREADY = -1022,   /* it is so already (a takeover to the node that has it) */
 	HEIR_ENOTREADY = -1023,  /* no candidate is ready there */
 	HEIR_EKERNEL = -1024,    /* Linux 5.16 or newer is needed */
-	HEIR_ENOTWORKER = -1025, /* not started by a node: HEIR_DOMAIN, HEIR_NODE, HEIR_APPLICATION, HEIR_CHILD are unset */
+	/* not started by a node: HEIR_DOMAIN, HEIR_NODE, HEIR_APPLICATION, HEIR_CHILD are unset */
+	HEIR_ENOTWORKER = -1025,
 	HEIR_EGENERATION = -1026 /* the generation is near its end; planned changes are refused */
 };
 
@@ -84,7 +85,10 @@ struct heir_start {
  */
 #define HEIR_OBSERVE 1u /* map read-only, take no slot: lookups, status, steps */
 
-/* domain: NULL means $HEIR_DOMAIN or "default". Errors: ENODOMAIN EFOREIGN ELAYOUT ECORRUPT EFULL EPERM EKERNEL -errno. */
+/*
+ * domain: NULL means $HEIR_DOMAIN or "default". Errors: ENODOMAIN EFOREIGN ELAYOUT ECORRUPT EFULL EPERM EKERNEL
+ * -errno.
+ */
 int heir_open(const char *domain, unsigned flags, heir_t **ret);
 void heir_close(heir_t *h); /* NULL is allowed. Answers in flight are given up (outcome unknown). */
 
@@ -97,19 +101,25 @@ const char *heir_domain(const heir_t *h);
  * name is a registered name, or NAME@NODE for one instance's process, or heir@NODE for a node's leader.
  */
 
-/* Errors: ENOENT EAGAIN ETOOBIG EFULL EINVAL. Inside a handler the message leaves with the commit or not at all. */
+/*
+ * Errors: ENOENT EAGAIN ETOOBIG EFULL EINVAL. Inside a handler the message leaves with the commit or not at
+ * all.
+ */
 int heir_send(heir_t *h, const char *name, const void *data, size_t size);
 
 /*
- * Send and wait for the reply. *reply_size: in, room; out, size of the reply. A takeover meanwhile is not an error: the new
- * owner answers. Errors: ENOENT ETOOBIG EFULL; EAGAIN (full until the deadline); ETIMEDOUT (never taken); EUNKNOWN (taken,
- * not answered in time); EPOISON; EDEAD; EOPEN (in a transaction: it would hold up a takeover); ENOSPC as -ENOSPC (the reply
- * does not fit: *reply_size says what it needs); or the negative code that the handler returned.
+ * Send and wait for the reply. *reply_size: in, room; out, size of the reply. A takeover meanwhile is not an
+ * error: the new owner answers. Errors: ENOENT ETOOBIG EFULL; EAGAIN (full until the deadline); ETIMEDOUT
+ * (never taken); EUNKNOWN (taken, not answered in time); EPOISON; EDEAD; EOPEN (in a transaction: it would hold
+ * up a takeover); ENOSPC as -ENOSPC (the reply does not fit: *reply_size says what it needs); or the negative
+ * code that the handler returned.
  */
-int heir_call(heir_t *h, const char *name, const void *data, size_t size, void *reply, size_t *reply_size, int64_t timeout);
+int heir_call(heir_t *h, const char *name, const void *data, size_t size, void *reply, size_t *reply_size,
+              int64_t timeout);
 
 /*
- * Many calls in flight from one thread: start, then collect by ticket; poll by heir_call_ready or let heir_poll call back.
+ * Many calls in flight from one thread: start, then collect by ticket; poll by heir_call_ready or let heir_poll
+ * call back.
  */
 struct heir_ticket { uint32_t cell, generation; };
 int heir_call_start(heir_t *h, const char *name, const void *data, size_t size, struct heir_ticket *ret);
@@ -126,16 +136,21 @@ struct heir_message {
 
 /* Within a handler: the answer, at most one. Errors: EOPEN (not in a handler), ETOOBIG, EALREADY. */
 int heir_reply(heir_t *h, const void *data, size_t size);
-/* Within a handler of a direct message: pass the request on; its new handler answers the caller. Errors as heir_send, EALREADY. */
+/*
+ * Within a handler of a direct message: pass the request on; its new handler answers the caller. Errors as
+ * heir_send, EALREADY.
+ */
 int heir_forward(heir_t *h, const char *name);
 
 /*
- * Names (OTP's global: register_name, re_register_name, unregister_name, whereis_name).
- * HEIR_SELF binds to this process, HEIR_ROLE to the role that this worker fills (any later owner has the name as well).
+ * Names (OTP's global: register_name, re_register_name, unregister_name, whereis_name). HEIR_SELF binds to this
+ * process, HEIR_ROLE to the role that this worker fills (any later owner has the name as well).
  */
 enum heir_bind { HEIR_SELF, HEIR_ROLE };
-int heir_register(heir_t *h, const char *name, enum heir_bind bind);     /* EEXIST EFULL EINVAL ESTALE EWANTED */
-int heir_re_register(heir_t *h, const char *name, enum heir_bind bind);  /* EFULL EINVAL ESTALE EWANTED; no instant without an owner */
+/* EEXIST EFULL EINVAL ESTALE EWANTED */
+int heir_register(heir_t *h, const char *name, enum heir_bind bind);
+/* EFULL EINVAL ESTALE EWANTED; no instant without an owner */
+int heir_re_register(heir_t *h, const char *name, enum heir_bind bind);
 int heir_unregister(heir_t *h, const char *name);                        /* ENOENT; EPERM (another's) */
 int heir_unregister_any(heir_t *h, const char *name);                    /* whoever holds it. ENOENT */
 
@@ -149,7 +164,10 @@ struct heir_where {
 	uint64_t handle;
 };
 int heir_whereis(heir_t *h, const char *name, struct heir_where *ret);   /* ENOENT ECORRUPT */
-/* Calls each() for every name, in no order; stops when it returns non-zero and returns that. Names that change meanwhile may be seen or not. */
+/*
+ * Calls each() for every name, in no order; stops when it returns non-zero and returns that. Names that change
+ * meanwhile may be seen or not.
+ */
 int heir_names(heir_t *h, int (*each)(const char *name, const struct heir_where *where, void *arg), void *arg);
 
 /*
@@ -157,22 +175,31 @@ int heir_names(heir_t *h, int (*each)(const char *name, const struct heir_where 
  */
 struct heir_worker {
 	size_t size;       /* sizeof(struct heir_worker) */
-	uint64_t version;  /* version of the state's contents that this program writes; 0 where there is no state */
+	/* version of the state's contents that this program writes; 0 where there is no state */
+	uint64_t version;
 	/* Once, before readiness; nothing exclusive here: a hot standby stops after it and waits. */
 	int (*init)(heir_t *h, void *arg);
 	/* The type is known; not yet the owner when overlapped. Open what serving needs. */
 	int (*start)(heir_t *h, const struct heir_start *start, void *arg);
 	/* One of the application's own steps, by its name in start_phases. */
 	int (*start_phase)(heir_t *h, const char *phase, const struct heir_start *start, void *arg);
-	/* One message, within a transaction if it is the role's mail: 0 commits, negative undoes and is the caller's error. */
+	/*
+	 * One message, within a transaction if it is the role's mail: 0 commits, negative undoes and is the
+	 * caller's error.
+	 */
 	int (*handle)(heir_t *h, const struct heir_message *message, void *arg);
-	/* Another instance owns the names, the mail and the state now; finish what is begun, forward the rest. */
+	/*
+	 * Another instance owns the names, the mail and the state now; finish what is begun, forward the rest.
+	 */
 	void (*lost)(heir_t *h, const char *to, void *arg);
 	/* Switched back: owner again; the state must be read anew. */
 	int (*regained)(heir_t *h, uint32_t generation, void *arg);
 	void (*prep_stop)(heir_t *h, void *arg);
 	void (*stop)(heir_t *h, void *arg);
-	/* The state has version `from`: bring it to `version` within the open transaction. Absent: HEIR_EVERSION. */
+	/*
+	 * The state has version `from`: bring it to `version` within the open transaction. Absent:
+	 * HEIR_EVERSION.
+	 */
 	int (*upgrade)(heir_t *h, uint64_t from, void *arg);
 };
 
@@ -180,18 +207,28 @@ struct heir_worker {
 int heir_worker_open(const struct heir_worker *worker, void *arg, heir_t **ret);
 /* Serve until told to stop: 0 after an orderly stop; HEIR_ESTALE when replaced; other errors. */
 int heir_serve(heir_t *h);
-/* One round of that loop, for a loop of one's own: waits at most timeout. 1: go on; 0: stopped in order; negative: error. */
+/*
+ * One round of that loop, for a loop of one's own: waits at most timeout. 1: go on; 0: stopped in order;
+ * negative: error.
+ */
 int heir_poll(heir_t *h, int64_t timeout);
 void heir_finish(heir_t *h); /* make heir_serve return 0 after this callback */
 
-/* Descriptors that heir_serve and heir_poll watch beside the mail. events as in epoll (EPOLLIN, EPOLLOUT). Errors: -errno. */
+/*
+ * Descriptors that heir_serve and heir_poll watch beside the mail. events as in epoll (EPOLLIN, EPOLLOUT).
+ * Errors: -errno.
+ */
 typedef void heir_ready_fn(heir_t *h, int fd, uint32_t events, void *arg);
-int heir_watch(heir_t *h, int fd, uint32_t events, heir_ready_fn *ready, void *arg); /* again for the same fd: changes it */
+/* again for the same fd: changes it */
+int heir_watch(heir_t *h, int fd, uint32_t events, heir_ready_fn *ready, void *arg);
 int heir_unwatch(heir_t *h, int fd);
 /* Called by heir_poll after calls begun with heir_call_start may have been answered. NULL: none. */
 void heir_on_replies(heir_t *h, void (*replied)(heir_t *h, void *arg), void *arg);
 
-/* The n-th inherited listening socket of this name (LISTEN_FDS, LISTEN_FDNAMES), or HEIR_ENOENT. Stays the library's. */
+/*
+ * The n-th inherited listening socket of this name (LISTEN_FDS, LISTEN_FDNAMES), or HEIR_ENOENT. Stays the
+ * library's.
+ */
 int heir_listen_fd(const char *name);
 
 int heir_is_owner(const heir_t *h);          /* 1 while this process owns its application, as far as it knows */
@@ -200,10 +237,10 @@ const char *heir_node(const heir_t *h);      /* "" for a client */
 const char *heir_application(const heir_t *h);
 
 /*
- * State: one region of bytes of the worker's role. Touched only between begin and commit (in a handler both are done by the
- * loop) or within start, start_phase and regained of the owner after the switch, between a begin and commit of one's own.
- * begin: ESTALE EWANTED EOPEN. mark: before a range is changed its bytes go to the undo log: ETOOBIG EOPEN EINVAL.
- * commit: ESTALE (then nothing happened). abort: undoes the marked ranges.
+ * State: one region of bytes of the worker's role. Touched only between begin and commit (in a handler both are
+ * done by the loop) or within start, start_phase and regained of the owner after the switch, between a begin
+ * and commit of one's own. begin: ESTALE EWANTED EOPEN. mark: before a range is changed its bytes go to the
+ * undo log: ETOOBIG EOPEN EINVAL. commit: ESTALE (then nothing happened). abort: undoes the marked ranges.
  */
 void *heir_state(heir_t *h, size_t *size);   /* NULL where the role has none */
 int heir_begin(heir_t *h);
@@ -266,10 +303,12 @@ int heir_moves(heir_t *h, const char *application, struct heir_move *ret, size_t
 #define HEIR_EXCLUSIVE 2u
 #define HEIR_WAIT_TURN 4u /* wait for another takeover to end instead of EBUSY */
 /*
- * Ask the node's instance to take the application over; returns when the move has ended (its last phase returned or it failed)
- * or at the timeout. ENOENT EALREADY EBUSY ENOTREADY ETIMEDOUT EUNKNOWN EFAILED; *ret is filled for 0, EFAILED and EBUSY (then: the winner).
+ * Ask the node's instance to take the application over; returns when the move has ended (its last phase
+ * returned or it failed) or at the timeout. ENOENT EALREADY EBUSY ENOTREADY ETIMEDOUT EUNKNOWN EFAILED; *ret is
+ * filled for 0, EFAILED and EBUSY (then: the winner).
  */
-int heir_takeover(heir_t *h, const char *application, const char *node, unsigned how, int64_t timeout, struct heir_move *ret);
+int heir_takeover(heir_t *h, const char *application, const char *node, unsigned how, int64_t timeout,
+                  struct heir_move *ret);
 
 #ifdef __cplusplus
 }

@@ -2,8 +2,8 @@
 /*
  * Whether a hot standby is to take an application over by itself: a pure decision on what it sees.
  *
- * A crash is told from an ordered death by the phase: an owner's leader holds (SERVING -> HELD) before it ends it. HELD and
- * MOVING are left to their driver while it lives.
+ * A crash is told from an ordered death by the phase: an owner's leader holds (SERVING -> HELD) before it ends
+ * it. HELD and MOVING are left to their driver while it lives.
  */
 #ifndef HEIR_APP_APPCLAIM_H
 #define HEIR_APP_APPCLAIM_H
@@ -31,8 +31,8 @@ struct claim_view {
 enum claim_decision { CLAIM_NO, CLAIM_WAIT, CLAIM_NOW, CLAIM_SWITCH };
 
 /*
- * CLAIM_NOW: the owner is gone. CLAIM_SWITCH: it lives, but its leader is gone, and it will be. CLAIM_WAIT: somebody else
- * goes first, look again at *ret_deadline.
+ * CLAIM_NOW: the owner is gone. CLAIM_SWITCH: it lives, but its leader is gone, and it will be. CLAIM_WAIT:
+ * somebody else goes first, look again at *ret_deadline.
  */
 enum claim_decision claim_decide(const struct claim_view *view, int64_t *ret_deadline);
 

@@ -3,7 +3,8 @@
 
 #include "base/clock.h"
 
-#define PATIENCE INT64_C(100000000) /* beyond which a standby that should claim is not waited for */
+#define PATIENCE INT64_C(100000000) /* beyond which a standby that should claim is not waited for  \
+	                             */
 
 static struct app_step act(enum app_action action)
 {
@@ -24,7 +25,8 @@ static struct app_step bring_up(const struct app_view *v)
 {
 	if (v->gave_up || !v->able)
 		return act(DO_WAIT);
-	return (struct app_step){.action = DO_BRING_UP, .again = v->spawn_at > v->now ? v->spawn_at : DEADLINE_NEVER};
+	return (struct app_step){.action = DO_BRING_UP,
+	                         .again = v->spawn_at > v->now ? v->spawn_at : DEADLINE_NEVER};
 }
 
 static struct app_step clear(const struct app_view *v, enum app_action how)
@@ -42,7 +44,8 @@ static struct app_step stand_by(const struct app_view *v)
 	return v->tree == TREE_READY ? act(DO_WAIT) : bring_up(v);
 }
 
-/* It gave up, and nobody else is there that did not: the best of those tries again, until the failovers are too many. */
+/* It gave up, and nobody else is there that did not: the best of those tries again, until the
+ * failovers are too many. */
 static struct app_step after_giving_up(const struct app_view *v)
 {
 	if (v->tree != TREE_EMPTY)
@@ -123,13 +126,16 @@ static struct app_step leader(const struct app_view *v)
 	if (v->led && v->phase == APP_HELD) {
 		if (v->driver || v->tree != TREE_EMPTY)
 			return act(DO_WAIT);
-		return v->now < v->dead_since + v->claim_grace ? wait_until(v->dead_since + v->claim_grace) : act(DO_RELEASE);
+		return v->now < v->dead_since + v->claim_grace
+		               ? wait_until(v->dead_since + v->claim_grace)
+		               : act(DO_RELEASE);
 	}
 	if (v->tree != TREE_READY)
 		return bring_up(v);
 	if (v->asked || v->phase == APP_SERVING)
 		return act(DO_WAIT);
-	return v->led ? act(DO_SERVE) : start_as(DO_START, v->first_start ? APP_NORMAL : APP_FAILOVER);
+	return v->led ? act(DO_SERVE)
+	              : start_as(DO_START, v->first_start ? APP_NORMAL : APP_FAILOVER);
 }
 
 static struct app_step other(const struct app_view *v)
@@ -140,13 +146,15 @@ static struct app_step other(const struct app_view *v)
 		/* while it moves it may be switched back */
 		return act(v->phase == APP_MOVING ? DO_WAIT : DO_STOP);
 	}
-	if (v->duty == DUTY_RUN && v->permitted && v->take_back && !v->guest && v->phase == APP_SERVING && !v->driver &&
-	    !v->gave_up && v->able && (!v->hot || v->tree == TREE_READY))
+	if (v->duty == DUTY_RUN && v->permitted && v->take_back && !v->guest &&
+	    v->phase == APP_SERVING && !v->driver && !v->gave_up && v->able &&
+	    (!v->hot || v->tree == TREE_READY))
 		return act(DO_TAKE_BACK);
 	return stand_by(v);
 }
 
-/* For how long a standby elsewhere may take to claim before this node, whose owner died, starts it in place; -1: no limit. */
+/* For how long a standby elsewhere may take to claim before this node, whose owner died, starts it
+ * in place; -1: no limit. */
 static int64_t patience_here(const struct app_view *v)
 {
 	if (v->yielded)
@@ -172,7 +180,9 @@ static struct app_step dead_here(const struct app_view *v)
 	if (v->duty != DUTY_RUN || !v->permitted)
 		return dead_here_ends(v);
 	if (v->asked || v->driver)
-		return v->gave_up || v->driver ? act(DO_WAIT) : v->tree == TREE_READY ? act(DO_WAIT) : bring_up(v);
+		return v->gave_up || v->driver ? act(DO_WAIT)
+		       : v->tree == TREE_READY ? act(DO_WAIT)
+		                               : bring_up(v);
 	if (v->gave_up && v->give_up_stop)
 		return act(v->tree == TREE_EMPTY ? DO_FAIL : DO_KILL);
 	if (v->gave_up)
@@ -214,7 +224,8 @@ static int64_t patience_elsewhere(const struct app_view *v)
 
 static struct app_step dead_elsewhere(const struct app_view *v)
 {
-	bool may = v->phase == APP_MOVING || v->abandoned || (v->phase == APP_SERVING && !v->in_place);
+	bool may =
+		v->phase == APP_MOVING || v->abandoned || (v->phase == APP_SERVING && !v->in_place);
 	struct app_step step = stand_by(v);
 	int64_t patience = patience_elsewhere(v);
 
@@ -257,11 +268,14 @@ struct app_step app_step(const struct app_view *v)
 const char *app_action_name(enum app_action action)
 {
 	static const char *const names[] = {
-		[DO_WAIT] = "wait",         [DO_BRING_UP] = "bring up",   [DO_START] = "start",
-		[DO_ACQUIRE] = "acquire",   [DO_SERVE] = "serve",         [DO_COUNT] = "count",
-		[DO_RETRY] = "retry",       [DO_HOLD] = "hold",           [DO_STOP] = "stop",
-		[DO_KILL] = "kill",         [DO_RELEASE] = "release",     [DO_FAIL] = "fail",
-		[DO_NAME_HEIR] = "name heir", [DO_HAND_OVER] = "hand over", [DO_TAKE_BACK] = "take back",
+		[DO_WAIT] = "wait",           [DO_BRING_UP] = "bring up",
+		[DO_START] = "start",         [DO_ACQUIRE] = "acquire",
+		[DO_SERVE] = "serve",         [DO_COUNT] = "count",
+		[DO_RETRY] = "retry",         [DO_HOLD] = "hold",
+		[DO_STOP] = "stop",           [DO_KILL] = "kill",
+		[DO_RELEASE] = "release",     [DO_FAIL] = "fail",
+		[DO_NAME_HEIR] = "name heir", [DO_HAND_OVER] = "hand over",
+		[DO_TAKE_BACK] = "take back",
 	};
 
 	return names[action];

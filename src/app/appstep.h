@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a leader does next for one application: a pure function of what it sees. It is called after every wake, for every
- * application that this node may run, until it says WAIT; so nothing is remembered here, and a wake that comes twice or
- * a leader that starts anew in the middle of something changes nothing.
+ * What a leader does next for one application: a pure function of what it sees. It is called after
+ * every wake, for every application that this node may run, until it says WAIT; so nothing is
+ * remembered here, and a wake that comes twice or a leader that starts anew in the middle of
+ * something changes nothing.
  *
- * Standbys claim by themselves, without a leader; what is decided here for a dead owner is what is left over: a restart
- * in place, cold candidates, and standbys that did not claim within their time.
+ * Standbys claim by themselves, without a leader; what is decided here for a dead owner is what is
+ * left over: a restart in place, cold candidates, and standbys that did not claim within their
+ * time.
  *
  * Times are CLOCK_MONOTONIC ns; a deadline of -1 is none.
  */
@@ -24,7 +26,7 @@ enum app_duty {
 enum app_owner {
 	OWNER_NONE,
 	OWNER_CHILD,  /* this node's lead child */
-	OWNER_LEADER, /* this leader: of a program that knows nothing of heir, or while it starts one */
+	OWNER_LEADER, /* this leader: it drives, or starts the lead child */
 	OWNER_OTHER,  /* another process, alive */
 	OWNER_DEAD,
 };
@@ -32,7 +34,8 @@ enum app_owner {
 /* The control word's phase; RECOVERING is MOVING here. */
 enum app_phase { APP_DOWN, APP_SERVING, APP_HELD, APP_MOVING };
 
-/* The processes of this node's instance: none; some missing or not ready; all that are to run are ready; being stopped. */
+/* The processes of this node's instance: none; some missing or not ready; all that are to run are
+ * ready; being stopped. */
 enum app_tree { TREE_EMPTY, TREE_PARTIAL, TREE_READY, TREE_STOPPING };
 
 struct app_view {
@@ -46,54 +49,55 @@ struct app_view {
 	int64_t claim_grace, failover_timeout; /* -1: never */
 	/* this node */
 	bool permitted;
-	bool able;            /* what its children need is here: listening sockets */
-	bool dependencies;    /* the applications that it needs run */
-	bool gave_up;         /* its supervisor did, and was not asked to try again */
-	bool served;          /* the instance owned the application and was not stopped since */
+	bool able;         /* what its children need is here: listening sockets */
+	bool dependencies; /* the applications that it needs run */
+	bool gave_up;      /* its supervisor did, and was not asked to try again */
+	bool served;       /* the instance owned the application and was not stopped since */
 	bool lead_alive;
-	bool asked;           /* a request to start, or a move that this leader drives, is under way */
-	bool guest;           /* a takeover to here was asked for and has not ended */
-	bool yielded;         /* it was stopped because a takeover asked for that */
-	bool uncounted;       /* the lead child's death has not been counted as a restart */
-	bool take_back;       /* this node joined and has a better priority than the owner's */
-	bool heir_wrong;      /* the control word names no heir, or not the best */
-	bool handing;         /* a takeover to another node was asked for and is not answered */
-	bool target;          /* there is another candidate to hand over to that was not tried */
-	int64_t spawn_at;     /* not before it is the next child spawned */
-	int64_t grace_until;  /* until then better candidates are waited for, whose leaders are not up */
+	bool asked;       /* a request to start, or a move that this leader drives, is under way */
+	bool guest;       /* a takeover to here was asked for and has not ended */
+	bool yielded;     /* it was stopped because a takeover asked for that */
+	bool uncounted;   /* the lead child's death has not been counted as a restart */
+	bool take_back;   /* this node joined and has a better priority than the owner's */
+	bool heir_wrong;  /* the control word names no heir, or not the best */
+	bool handing;     /* a takeover to another node was asked for and is not answered */
+	bool target;      /* there is another candidate to hand over to that was not tried */
+	int64_t spawn_at; /* not before it is the next child spawned */
+	int64_t grace_until; /* better ones whose leaders are not up are waited for */
 	/* the others */
-	bool owner_here;      /* the dead owner was of this node */
-	bool first_start;     /* the dead owner was starting as type normal */
-	bool abandoned;       /* the dead owner's leader is dead too, or has let the instance go */
-	bool driver;          /* a live process drives a move */
-	int64_t dead_since;   /* when the owner was first seen dead */
-	bool named_heir;      /* a live process of another node is named */
-	bool other_ready;     /* a standby of another node is ready */
-	bool other_up;        /* another permitted candidate's leader is up, and it did not give up */
-	bool better_up;       /* such a one of better priority */
-	bool better_missing;  /* a permitted one of better priority whose leader is not up */
-	bool best;            /* none of better priority is up, whether it gave up or not */
+	bool owner_here;    /* the dead owner was of this node */
+	bool first_start;   /* the dead owner was starting as type normal */
+	bool abandoned;     /* the dead owner's leader is dead too, or has let the instance go */
+	bool driver;        /* a live process drives a move */
+	int64_t dead_since; /* when the owner was first seen dead */
+	bool named_heir;    /* a live process of another node is named */
+	bool other_ready;   /* a standby of another node is ready */
+	bool other_up;      /* another permitted candidate's leader is up, and it did not give up */
+	bool better_up;     /* such a one of better priority */
+	bool better_missing; /* a permitted one of better priority whose leader is not up */
+	bool best;           /* none of better priority is up, whether it gave up or not */
 };
 
 enum app_action {
 	DO_WAIT,
-	DO_BRING_UP,  /* the next child that is missing */
-	DO_START,     /* ask the lead child to start as `type` */
-	DO_ACQUIRE,   /* the leader claims, to start as `type` */
-	DO_SERVE,     /* the leader's application serves from now on */
-	DO_COUNT,     /* count the lead child's death as a restart: may end in giving up */
-	DO_RETRY,     /* forget that it gave up, as one more failover: may end in failing */
+	DO_BRING_UP, /* the next child that is missing */
+	DO_START,    /* ask the lead child to start as `type` */
+	DO_ACQUIRE,  /* the leader claims, to start as `type` */
+	DO_SERVE,    /* the leader's application serves from now on */
+	DO_COUNT,    /* count the lead child's death as a restart: may end in giving up */
+	DO_RETRY,    /* forget that it gave up, as one more failover: may end in failing */
 	DO_HOLD,
-	DO_STOP,      /* in order */
-	DO_KILL,      /* at once */
+	DO_STOP, /* in order */
+	DO_KILL, /* at once */
 	DO_RELEASE,
-	DO_FAIL,      /* release, and mark as failed */
+	DO_FAIL, /* release, and mark as failed */
 	DO_NAME_HEIR,
 	DO_HAND_OVER, /* ask another candidate to take over */
 	DO_TAKE_BACK, /* take over to here */
 };
 
-enum app_start { APP_NORMAL = 1, APP_TAKEOVER, APP_FAILOVER, APP_LOCAL }; /* as enum heir_start_type */
+/* As enum heir_start_type. */
+enum app_start { APP_NORMAL = 1, APP_TAKEOVER, APP_FAILOVER, APP_LOCAL };
 
 struct app_step {
 	enum app_action action;

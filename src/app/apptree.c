@@ -23,14 +23,15 @@ static bool count_restart(struct tree_supervisor *s, int64_t now)
 	return true;
 }
 
-static void range(const struct tree_supervisor *s, uint32_t first, uint32_t end, uint32_t *ret_first, uint32_t *ret_end)
+static void range(const struct tree_supervisor *s, uint32_t first, uint32_t end,
+                  uint32_t *ret_first, uint32_t *ret_end)
 {
 	*ret_first = s->strategy == TREE_ONE_FOR_ALL ? s->first : first;
 	*ret_end = s->strategy == TREE_ONE_FOR_ONE ? end : s->end;
 }
 
-enum tree_verdict tree_died(struct tree *tree, uint32_t worker, bool normally, int64_t now, uint32_t *ret_first,
-                            uint32_t *ret_end)
+enum tree_verdict tree_died(struct tree *tree, uint32_t worker, bool normally, int64_t now,
+                            uint32_t *ret_first, uint32_t *ret_end)
 {
 	uint32_t first = worker, end = worker + 1;
 	int above = (int)tree->workers[worker].above;

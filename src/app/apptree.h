@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Supervisors: what is restarted when a child dies, and when a supervisor has had enough. Pure: times are given in.
+ * Supervisors: what is restarted when a child dies, and when a supervisor has had enough. Pure:
+ * times are given in.
  *
- * The workers of an application are numbered in start order, over the whole tree; so what one supervisor has under it
- * is a range of them, and so is what is restarted together. A supervisor that gives up dies as a child of the one above it;
- * when the one at the top gives up, the instance does.
+ * The workers of an application are numbered in start order, over the whole tree; so what one
+ * supervisor has under it is a range of them, and so is what is restarted together. A supervisor
+ * that gives up dies as a child of the one above it; when the one at the top gives up, the instance
+ * does.
  */
 #ifndef HEIR_APP_APPTREE_H
 #define HEIR_APP_APPTREE_H
@@ -22,9 +24,9 @@ struct tree_supervisor {
 	enum tree_restart restart; /* of it as a child */
 	uint32_t intensity;
 	int64_t period;
-	uint32_t first, end;       /* the workers under it */
+	uint32_t first, end; /* the workers under it */
 	uint32_t count;
-	int64_t *times;            /* of the last restarts, intensity + 1 of them */
+	int64_t *times; /* of the last restarts, intensity + 1 of them */
 };
 
 struct tree_worker {
@@ -40,9 +42,10 @@ struct tree {
 
 enum tree_verdict { TREE_RESTART, TREE_LEAVE, TREE_GIVE_UP };
 
-/* A worker has died; normally: with status 0. TREE_RESTART: the workers from *ret_first to before *ret_end. */
-enum tree_verdict tree_died(struct tree *tree, uint32_t worker, bool normally, int64_t now, uint32_t *ret_first,
-                            uint32_t *ret_end);
+/* A worker has died; normally: with status 0. TREE_RESTART: the workers from *ret_first to before
+ * *ret_end. */
+enum tree_verdict tree_died(struct tree *tree, uint32_t worker, bool normally, int64_t now,
+                            uint32_t *ret_first, uint32_t *ret_end);
 /* Forget the restarts so far. */
 void tree_forget(struct tree *tree);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The atomic operations used on shared words, named by their order. All shared words are aligned 32- or 64-bit C11
- * atomics that are lock-free in every process that maps them (asserted below): no libatomic, no lock table.
+ * The atomic operations used on shared words, named by their order. All shared words are aligned 32- or 64-bit
+ * C11 atomics that are lock-free in every process that maps them (asserted below): no libatomic, no lock table.
  *
- * The default for a word that hands something over is acquire on the load, release on the store, acq_rel on the CAS; a
- * comment at the call names the access that it pairs with. seq_cst is used only where a store must be ordered before a
- * later load of another word (sleep/wake: "I sleep" against "there is mail"), and says so.
+ * The default for a word that hands something over is acquire on the load, release on the store, acq_rel on the
+ * CAS; a comment at the call names the access that it pairs with. seq_cst is used only where a store must be
+ * ordered before a later load of another word (sleep/wake: "I sleep" against "there is mail"), and says so.
  */
 #ifndef HEIR_BASE_ATOM_H
 #define HEIR_BASE_ATOM_H

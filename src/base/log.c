@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The log: a line is put together in private and written at once, so that those of several processes do not mix. */
+/* The log: a line is put together in private and written at once, so that those of several
+ * processes do not mix. */
 #include "base/log.h"
 
 #include <poll.h>
@@ -27,7 +28,8 @@ static size_t advance(size_t used, int n)
 	return n < 0 ? used : used + ((size_t)n < room ? (size_t)n : room - 1);
 }
 
-/* A reader that does not read must not stop the process: lines that find no room are counted, and that is said later. */
+/* A reader that does not read must not stop the process: lines that find no room are counted, and
+ * that is said later. */
 static void write_line(const char *line, size_t size)
 {
 	struct pollfd out = {.fd = STDERR_FILENO, .events = POLLOUT};

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The moves that this process drives as their target: a start, a takeover, a failover. A move is a list of steps that can be
- * read in plan(); run_steps() does them one after the other and records the time of each.
+ * The moves that this process drives as their target: a start, a takeover, a failover. A move is a list of
+ * steps that can be read in plan(); run_steps() does them one after the other and records the time of each.
  *
- * Before the switch a failure changes nothing. After it: back to the old owner if that lives and understands the state, else
- * this process ends while it owns the application, and the next candidate claims.
+ * Before the switch a failure changes nothing. After it: back to the old owner if that lives and understands
+ * the state, else this process ends while it owns the application, and the next candidate claims.
  */
 #include <string.h>
 
@@ -16,38 +16,41 @@
 #include "proc/recover.h"
 #include "trace/moves.h"
 
-#define MAIL_FIRST 32
+#define MAIL_FIRST   32
 #define STOP_TIMEOUT (60 * NS_PER_SECOND)
 
 enum step_kind { STEP_START, STEP_SWITCH, STEP_STOP_OLD, STEP_PHASE };
 
 struct plan {
 	unsigned count;
-	struct { enum step_kind kind; unsigned index; } step[SHM_STEPS_MAX]; /* index into shm_app.step */
+	struct {
+		enum step_kind kind;
+		unsigned index;
+	} step[SHM_STEPS_MAX]; /* index into shm_app.step */
 };
 
 struct drive {
 	heir_t *h;
 	struct shm_app *app;
 	enum heir_start_type type;
-	uint32_t from;          /* node + 1 */
+	uint32_t from; /* node + 1 */
 	enum acquire_how how;
 	struct trace_move trace;
 	int switched, stopped_old, forced;
 	struct acquired got;
-	unsigned step;          /* the one that failed, or TRACE_STEP_NONE */
+	unsigned step; /* the one that failed, or TRACE_STEP_NONE */
 };
 
 static enum step_kind kind_of(const char *name)
 {
-	return strcmp(name, "start") == 0    ? STEP_START :
-	       strcmp(name, "switch") == 0   ? STEP_SWITCH :
-	       strcmp(name, "stop_old") == 0 ? STEP_STOP_OLD :
-	                                       STEP_PHASE;
+	return strcmp(name, "start") == 0      ? STEP_START
+	       : strcmp(name, "switch") == 0   ? STEP_SWITCH
+	       : strcmp(name, "stop_old") == 0 ? STEP_STOP_OLD
+					       : STEP_PHASE;
 }
 
-static void add_steps(const struct shm_app *a, struct plan *p, bool (*wants)(const char *name, enum heir_start_type type),
-                      enum heir_start_type type)
+static void add_steps(const struct shm_app *a, struct plan *p,
+		      bool (*wants)(const char *name, enum heir_start_type type), enum heir_start_type type)
 {
 	for (unsigned i = 0; i < a->steps && i < SHM_STEPS_MAX; i++)
 		if (p->count < SHM_STEPS_MAX && wants(a->step[i], type)) {
@@ -76,8 +79,8 @@ static bool is_other(const char *name, enum heir_start_type type)
 
 static bool is_rest(const char *name, enum heir_start_type type)
 {
-	return kind_of(name) != STEP_STOP_OLD && kind_of(name) != STEP_SWITCH && strcmp(name, "takeover") != 0 &&
-	       (type != HEIR_LOCAL || kind_of(name) == STEP_START);
+	return kind_of(name) != STEP_STOP_OLD && kind_of(name) != STEP_SWITCH &&
+	       strcmp(name, "takeover") != 0 && (type != HEIR_LOCAL || kind_of(name) == STEP_START);
 }
 
 static bool is_any(const char *name, enum heir_start_type type)
@@ -269,7 +272,8 @@ static int run_steps(struct drive *d, const struct plan *p)
 
 	for (unsigned i = 0; i < p->count && rc == 0; i++) {
 		const char *name = d->app->step[p->step[i].index];
-		int64_t limit = p->step[i].kind == STEP_STOP_OLD ? STOP_TIMEOUT : (int64_t)d->app->step_timeout, now;
+		int64_t limit = p->step[i].kind == STEP_STOP_OLD ? STOP_TIMEOUT : (int64_t)d->app->step_timeout,
+			now;
 
 		if (p->step[i].kind == STEP_STOP_OLD && d->switched)
 			continue;
@@ -293,7 +297,8 @@ static int serve(struct drive *d)
 	uint64_t old, now;
 	int rc;
 
-	atom_store_release(&d->app->start, (uint64_t)d->type << 56 | (uint64_t)d->from << 48 | d->got.generation);
+	atom_store_release(&d->app->start,
+			   (uint64_t)d->type << 56 | (uint64_t)d->from << 48 | d->got.generation);
 	rc = control_apply(&d->app->control, &old, &now, control_serve, h->slot);
 	if (rc)
 		return rc;
@@ -312,8 +317,9 @@ static enum heir_result fail_after_switch(struct drive *d)
 	if (d->type == HEIR_TAKEOVER && d->got.previous && handle_alive(&h->shm, d->got.previous) &&
 	    atom_load_relaxed(&shm_slot(&h->shm, handle_slot(d->got.previous))->ready) >= WORKER_SERVING &&
 	    (!h->state.head || atom_load_relaxed(&shm_slot(&h->shm, handle_slot(d->got.previous))->version) ==
-	                               atom_load_relaxed(&h->state.head->version)) &&
-	    control_apply(&d->app->control, &old, &now, control_switch_back, h->slot, handle_slot(d->got.previous)) == 0)
+				       atom_load_relaxed(&h->state.head->version)) &&
+	    control_apply(&d->app->control, &old, &now, control_switch_back, h->slot,
+			  handle_slot(d->got.previous)) == 0)
 		return HEIR_SWITCHED_BACK;
 	return d->type == HEIR_NORMAL || d->type == HEIR_LOCAL ? HEIR_FAILED : HEIR_FAILED_OVER;
 }
@@ -322,7 +328,9 @@ static enum heir_result fail_after_switch(struct drive *d)
 static void fail(struct drive *d, int rc, struct reply *ret)
 {
 	heir_t *h = d->h;
-	enum heir_result result = d->switched ? fail_after_switch(d) : d->stopped_old ? HEIR_FAILED_OVER : HEIR_ABORTED;
+	enum heir_result result = d->switched	   ? fail_after_switch(d)
+				  : d->stopped_old ? HEIR_FAILED_OVER
+						   : HEIR_ABORTED;
 
 	trace_move_end(&h->shm, h->slot, &d->trace, result, rc, d->step);
 	move_end(&h->shm, h->run->app, h->self);
@@ -370,9 +378,13 @@ static void drive(struct drive *d, uint32_t how, struct reply *ret)
 static void prepare(struct drive *d, heir_t *h, enum heir_start_type type, uint32_t from, int64_t began)
 {
 	*d = (struct drive){.h = h, .app = worker_app(h), .type = type, .from = from, .step = TRACE_STEP_NONE};
-	d->trace = (struct trace_move){.app = h->run->app, .kind = type, .from = from, .to = h->run->node + 1,
-	                               .generation = control_unpack(atom_load_acquire(&d->app->control)).generation,
-	                               .began = began};
+	d->trace = (struct trace_move){.app = h->run->app,
+				       .kind = type,
+				       .from = from,
+				       .to = h->run->node + 1,
+				       .generation =
+					       control_unpack(atom_load_acquire(&d->app->control)).generation,
+				       .began = began};
 }
 
 static uint32_t owner_node(heir_t *h, struct control c)
@@ -393,9 +405,11 @@ void drive_start(heir_t *h, const struct request *request, struct reply *ret)
 		return;
 	}
 	prepare(&d, h, (enum heir_start_type)request->type, request->from_node, clock_ns());
-	d.how = c.phase != PHASE_DOWN && owner.kind == KIND_LEADER && owner.node == h->place.node ? ACQUIRE_SWITCH :
-	                                                                                            ACQUIRE_CLAIM;
-	rc = move_begin(&h->shm, h->run->app, h->self, request->type, request->from_node, h->run->node + 1, NULL);
+	d.how = c.phase != PHASE_DOWN && owner.kind == KIND_LEADER && owner.node == h->place.node
+			? ACQUIRE_SWITCH
+			: ACQUIRE_CLAIM;
+	rc = move_begin(&h->shm, h->run->app, h->self, request->type, request->from_node, h->run->node + 1,
+			NULL);
 	if (rc) {
 		ret->error = rc;
 		return;
@@ -421,7 +435,8 @@ void drive_takeover(heir_t *h, const struct request *request, struct reply *ret)
 	else if (!(atom_load_relaxed(&a->permitted) >> h->run->node & 1))
 		rc = HEIR_EPERM;
 	else
-		rc = move_begin(&h->shm, h->run->app, h->self, HEIR_TAKEOVER, owner_node(h, c), h->run->node + 1, &winner);
+		rc = move_begin(&h->shm, h->run->app, h->self, HEIR_TAKEOVER, owner_node(h, c),
+				h->run->node + 1, &winner);
 	if (rc) {
 		ret->error = rc;
 		ret->node = winner.to;

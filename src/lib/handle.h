@@ -57,15 +57,18 @@ int lib_open(const char *domain, struct slot_place place, heir_t **ret);
 
 /* A control request to a process; the answer is collected with lib_reply. */
 int lib_request(heir_t *h, uint64_t to, const struct request *request, struct heir_ticket *ret);
-/* 0 and *ret once answered; HEIR_EAGAIN not yet; HEIR_EDEAD and others when there will be none. The ticket is spent unless EAGAIN. */
+/*
+ * 0 and *ret once answered; HEIR_EAGAIN not yet; HEIR_EDEAD and others when there will be none. The ticket is
+ * spent unless EAGAIN.
+ */
 int lib_reply(heir_t *h, struct heir_ticket ticket, struct reply *ret);
 /* Give a ticket up. */
 void lib_forget(heir_t *h, struct heir_ticket ticket);
 
 /*
- * Direct mail of this process, one at a time: 1 and h->in filled (kind CELL_USER: in.message; CELL_CONTROL: *ret_request checked),
- * 0 none. Answer with lib_answer (user: bytes; control: a struct reply), or keep it: lib_keep takes it out of h->in, to
- * be answered later by lib_answer_kept.
+ * Direct mail of this process, one at a time: 1 and h->in filled (kind CELL_USER: in.message; CELL_CONTROL:
+ * *ret_request checked), 0 none. Answer with lib_answer (user: bytes; control: a struct reply), or keep it:
+ * lib_keep takes it out of h->in, to be answered later by lib_answer_kept.
  */
 int lib_receive(heir_t *h, struct request *ret_request);
 void lib_answer(heir_t *h, int status, const void *data, size_t size);
@@ -76,7 +79,10 @@ void lib_answer_kept(heir_t *h, struct kept kept, int status, const void *data, 
 int lib_find_app(const heir_t *h, const char *name);   /* index or -1 */
 int lib_find_node(const heir_t *h, const char *name);
 
-/* Words to sleep on for direct mail and replies: fills two entries; call lib_sleep before the last look, lib_awake after. */
+/*
+ * Words to sleep on for direct mail and replies: fills two entries; call lib_sleep before the last look,
+ * lib_awake after.
+ */
 unsigned lib_wait_words(heir_t *h, struct wait_word *words);
 void lib_sleep(heir_t *h);
 void lib_awake(heir_t *h);

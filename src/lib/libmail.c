@@ -18,7 +18,7 @@ static int name_valid(const char *name)
 
 /* An OWNED cell with everything in it but its publication. */
 static int prepare(heir_t *h, enum cell_kind kind, uint32_t flags, const struct resolved *to, const char *name,
-                   const void *data, size_t size, struct cell_ref *ret)
+		   const void *data, size_t size, struct cell_ref *ret)
 {
 	size_t name_size = strnlen(name, SHM_NAME_MAX);
 	struct shm_cell *c;
@@ -74,8 +74,8 @@ int heir_send(heir_t *h, const char *name, const void *data, size_t size)
 	return 0;
 }
 
-static int call_start(heir_t *h, enum cell_kind kind, const struct resolved *to, const char *name, const void *data,
-                      size_t size, struct heir_ticket *ret)
+static int call_start(heir_t *h, enum cell_kind kind, const struct resolved *to, const char *name,
+		      const void *data, size_t size, struct heir_ticket *ret)
 {
 	struct cell_ref ref;
 	int rc = prepare(h, kind, CELL_CALL, to, name, data, size, &ref);
@@ -117,7 +117,10 @@ int heir_call_ready(heir_t *h, struct heir_ticket ticket)
 	return rc ? rc : answered(w);
 }
 
-/* The caller does not wait any longer. What the cell's reader has done, or will do, decides what the caller is told. */
+/*
+ * The caller does not wait any longer. What the cell's reader has done, or will do, decides what the caller is
+ * told.
+ */
 static int give_up(heir_t *h, struct cell_ref ref)
 {
 	uint64_t w;
@@ -130,8 +133,9 @@ static int give_up(heir_t *h, struct cell_ref ref)
 		next.slot = 0;
 		next.flags |= CELL_ABANDONED;
 		if (cell_move(&h->shm, ref.cell, w, next) == 0)
-			return cw.state == CELL_ASIDE ? HEIR_EPOISON :
-			       cw.state == CELL_PUBLISHED && cw.deliveries == 0 ? HEIR_ETIMEDOUT : HEIR_EUNKNOWN;
+			return cw.state == CELL_ASIDE				  ? HEIR_EPOISON
+			       : cw.state == CELL_PUBLISHED && cw.deliveries == 0 ? HEIR_ETIMEDOUT
+										  : HEIR_EUNKNOWN;
 	}
 	return HEIR_EUNKNOWN;
 }
@@ -189,7 +193,10 @@ int heir_call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *
 	}
 }
 
-/* Room appears when the mailbox is read (its head moves), or when anybody's cell is freed: look again soon for that. */
+/*
+ * Room appears when the mailbox is read (its head moves), or when anybody's cell is freed: look again soon for
+ * that.
+ */
 static void wait_for_room(heir_t *h, uint32_t mailbox, int64_t deadline)
 {
 	struct shm_mailbox *m = shm_mailbox(&h->shm, mailbox);
@@ -197,11 +204,13 @@ static void wait_for_room(heir_t *h, uint32_t mailbox, int64_t deadline)
 
 	atom_add_seq(&m->senders, 1);
 	if (!mailbox_has_room(&h->shm, mailbox) || head == (uint32_t)atom_load_seq(&m->head))
-		(void)futex_wait((atom32 *)(void *)&m->head, head, deadline_min(deadline, clock_ns() + POOL_RETRY_NS));
+		(void)futex_wait((atom32 *)(void *)&m->head, head,
+				 deadline_min(deadline, clock_ns() + POOL_RETRY_NS));
 	atom_add_relaxed(&m->senders, (uint32_t)-1);
 }
 
-int heir_call(heir_t *h, const char *name, const void *data, size_t size, void *reply, size_t *reply_size, int64_t timeout)
+int heir_call(heir_t *h, const char *name, const void *data, size_t size, void *reply, size_t *reply_size,
+	      int64_t timeout)
 {
 	int64_t deadline = deadline_after(timeout);
 	struct heir_ticket ticket;
@@ -223,7 +232,8 @@ int heir_call(heir_t *h, const char *name, const void *data, size_t size, void *
 	}
 	if (rc)
 		return rc;
-	return heir_call_finish(h, ticket, reply, reply_size, deadline < 0 ? HEIR_FOREVER : deadline_left(deadline));
+	return heir_call_finish(h, ticket, reply, reply_size,
+				deadline < 0 ? HEIR_FOREVER : deadline_left(deadline));
 }
 
 int lib_request(heir_t *h, uint64_t to, const struct request *request, struct heir_ticket *ret)
@@ -265,8 +275,9 @@ void lib_forget(heir_t *h, struct heir_ticket ticket)
 
 static bool request_valid(const heir_t *h, const struct request *r)
 {
-	return r->op >= REQ_START && r->op <= REQ_STOP_INSTANCE && r->app < h->shm.limits.apps && r->type <= HEIR_LOCAL &&
-	       r->from_node <= h->shm.limits.nodes && memchr(r->phase, 0, sizeof(r->phase));
+	return r->op >= REQ_START && r->op <= REQ_STOP_INSTANCE && r->app < h->shm.limits.apps &&
+	       r->type <= HEIR_LOCAL && r->from_node <= h->shm.limits.nodes &&
+	       memchr(r->phase, 0, sizeof(r->phase));
 }
 
 int lib_load(heir_t *h, uint32_t mailbox, const struct mail_head *head)
@@ -286,8 +297,9 @@ int lib_load(heir_t *h, uint32_t mailbox, const struct mail_head *head)
 	h->in.answered = 0;
 	h->in.reply_size = 0;
 	h->in.status = 0;
-	h->in.message = (struct heir_message){(const char *)h->in.bytes, h->in.bytes + name_size + 1, size,
-	                                      cell_unpack(head->word).deliveries, mailbox >= h->shm.limits.roles};
+	h->in.message =
+		(struct heir_message){(const char *)h->in.bytes, h->in.bytes + name_size + 1, size,
+				      cell_unpack(head->word).deliveries, mailbox >= h->shm.limits.roles};
 	return 0;
 }
 

@@ -52,7 +52,8 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 {
 	struct shm_app *a = shm_app(&h->shm, app);
 	struct control c = control_unpack(atom_load_acquire(&a->control));
-	struct request r = {.op = REQ_TAKEOVER, .app = app, .type = HEIR_TAKEOVER, .how = how, .generation = c.generation};
+	struct request r = {
+		.op = REQ_TAKEOVER, .app = app, .type = HEIR_TAKEOVER, .how = how, .generation = c.generation};
 	struct heir_ticket ticket;
 	struct reply reply = {0};
 	size_t size = sizeof(reply);
@@ -65,7 +66,8 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 		return HEIR_ENOTREADY;
 	rc = lib_request(h, to, &r, &ticket);
 	if (rc == 0)
-		rc = heir_call_finish(h, ticket, &reply, &size, deadline < 0 ? HEIR_FOREVER : deadline_left(deadline));
+		rc = heir_call_finish(h, ticket, &reply, &size,
+				      deadline < 0 ? HEIR_FOREVER : deadline_left(deadline));
 	if (rc == 0 && size != sizeof(reply))
 		rc = HEIR_ECORRUPT;
 	memset(ret, 0, sizeof(*ret));
@@ -88,7 +90,8 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 	if (reply.error == HEIR_EBUSY) {
 		struct shm_node *winner = reply.node ? shm_node(&h->shm, reply.node - 1) : NULL;
 
-		text_copy(ret->to, sizeof(ret->to), winner ? winner->name : "", winner ? sizeof(winner->name) : 1);
+		text_copy(ret->to, sizeof(ret->to), winner ? winner->name : "",
+			  winner ? sizeof(winner->name) : 1);
 		return HEIR_EBUSY;
 	}
 	if (reply.error && !reply.result)
@@ -100,7 +103,8 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 	return reply.error ? HEIR_EFAILED : 0;
 }
 
-int heir_takeover(heir_t *h, const char *application, const char *node, unsigned how, int64_t timeout, struct heir_move *ret)
+int heir_takeover(heir_t *h, const char *application, const char *node, unsigned how, int64_t timeout,
+		  struct heir_move *ret)
 {
 	int app = application ? lib_find_app(h, application) : -1, to = node ? lib_find_node(h, node) : -1, rc;
 	int64_t deadline = deadline_after(timeout);
@@ -121,7 +125,8 @@ int heir_takeover(heir_t *h, const char *application, const char *node, unsigned
 		rc = once(h, (uint32_t)app, (uint32_t)to, how & ~HEIR_WAIT_TURN, deadline, move);
 		if (rc != HEIR_EBUSY || !(how & HEIR_WAIT_TURN) || deadline_passed(deadline))
 			break;
-		(void)heir_wait_change(h, application, generation, deadline < 0 ? HEIR_FOREVER : deadline_left(deadline));
+		(void)heir_wait_change(h, application, generation,
+				       deadline < 0 ? HEIR_FOREVER : deadline_left(deadline));
 	}
 	if (rc == 0 || rc == HEIR_EFAILED || rc == HEIR_EBUSY)
 		*ret = *move;

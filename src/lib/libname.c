@@ -31,8 +31,8 @@ static int change(heir_t *h, enum name_op op, const char *name, size_t n, uint64
 }
 
 /*
- * A stopped owner that wakes later must change nothing: it changes a role's name only while its own transaction is open, and
- * while that is so nobody is switched to.
+ * A stopped owner that wakes later must change nothing: it changes a role's name only while its own transaction
+ * is open, and while that is so nobody is switched to.
  */
 static int change_as_owner(heir_t *h, enum name_op op, const char *name, size_t n, uint64_t binding)
 {
@@ -68,8 +68,8 @@ static int bind_name(heir_t *h, enum name_op op, const char *name, enum heir_bin
 		a = shm_app(&h->shm, (uint32_t)h->place.app);
 		uint64_t binding = name_binding_role((uint32_t)h->place.app, (uint32_t)h->place.role);
 
-		return (uint32_t)h->place.role == a->lead_role ? change_as_owner(h, op, name, n, binding) :
-		                                                 change(h, op, name, n, binding);
+		return (uint32_t)h->place.role == a->lead_role ? change_as_owner(h, op, name, n, binding)
+							       : change(h, op, name, n, binding);
 	}
 	if (bind != HEIR_SELF)
 		return HEIR_EINVAL;
@@ -190,7 +190,11 @@ int heir_whereis(heir_t *h, const char *name, struct heir_where *ret)
 	return rc;
 }
 
-struct each { const heir_t *h; int (*each)(const char *name, const struct heir_where *where, void *arg); void *arg; };
+struct each {
+	const heir_t *h;
+	int (*each)(const char *name, const struct heir_where *where, void *arg);
+	void *arg;
+};
 
 static int visit(const char *name, size_t length, uint64_t binding, void *arg)
 {

@@ -74,8 +74,9 @@ static void fill_app(const heir_t *h, uint32_t index, struct heir_app_status *s)
 	if (node >= 0 && shm_node(&h->shm, (uint32_t)node))
 		TEXT_COPY(s->node, shm_node(&h->shm, (uint32_t)node)->name);
 	if (c.phase == PHASE_DOWN)
-		s->state = atom_load_acquire(&a->failed) ? HEIR_APP_FAILED :
-		           move_driver_alive(&h->shm, index) ? HEIR_APP_STARTING : HEIR_APP_DOWN;
+		s->state = atom_load_acquire(&a->failed)       ? HEIR_APP_FAILED
+			   : move_driver_alive(&h->shm, index) ? HEIR_APP_STARTING
+							       : HEIR_APP_DOWN;
 	else
 		s->state = c.phase == PHASE_SERVING ? HEIR_APP_RUNNING : HEIR_APP_MOVING;
 	fill_instances(h, a, c, s);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Transactions. Begin opens the control word; what the handler changes is marked in the undo log, what it sends waits in
- * OWNED cells, its reply in the cell that it holds; commit stores the record and closes the word in one CAS, by which all
- * that becomes valid at once; redo makes it visible. Died before the CAS: the next owner undoes all of it. After: redoes.
+ * Transactions. Begin opens the control word; what the handler changes is marked in the undo log, what it sends
+ * waits in OWNED cells, its reply in the cell that it holds; commit stores the record and closes the word in
+ * one CAS, by which all that becomes valid at once; redo makes it visible. Died before the CAS: the next owner
+ * undoes all of it. After: redoes.
  */
 #include <string.h>
 
@@ -53,8 +54,8 @@ static int close_open(heir_t *h, int commit)
 		record_store(&a->record[!control_unpack(old).parity], &h->record);
 		TESTPOINT("txn: record stored");
 	}
-	rc = commit ? control_apply(&a->control, &old, &new_word, control_commit, h->slot) :
-	              control_apply(&a->control, &old, &new_word, control_abort, h->slot);
+	rc = commit ? control_apply(&a->control, &old, &new_word, control_commit, h->slot)
+		    : control_apply(&a->control, &old, &new_word, control_abort, h->slot);
 	TESTPOINT("txn: closed");
 	h->open = 0;
 	if (rc == 0 && control_unpack(old).want)

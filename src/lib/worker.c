@@ -14,7 +14,7 @@
 #include "proc/recover.h"
 
 #define MAIL_A_ROUND 64
-#define WAIT_WORDS 10
+#define WAIT_WORDS   10
 
 struct shm_app *worker_app(heir_t *h)
 {
@@ -47,7 +47,8 @@ static int env_number(const char *name)
 /* Where the environment puts this process; the domain is opened only to look the names up. */
 static int find_place(struct slot_place *ret)
 {
-	const char *node = getenv("HEIR_NODE"), *app = getenv("HEIR_APPLICATION"), *child = getenv("HEIR_CHILD");
+	const char *node = getenv("HEIR_NODE"), *app = getenv("HEIR_APPLICATION"),
+		   *child = getenv("HEIR_CHILD");
 	struct slot_place place = {KIND_WORKER, -1, -1, -1};
 	heir_t *h;
 	int rc;
@@ -188,8 +189,8 @@ static void child_request(heir_t *h, const struct request *r)
 {
 	struct reply reply = {0};
 
-	reply.error = r->op == REQ_CHILD_START ? call_start(h, (enum heir_start_type)r->type, r->from_node) :
-	                                         call_phase(h, r->phase);
+	reply.error = r->op == REQ_CHILD_START ? call_start(h, (enum heir_start_type)r->type, r->from_node)
+					       : call_phase(h, r->phase);
 	if (reply.error == 0 && r->op == REQ_CHILD_START)
 		worker_state(h, WORKER_STARTING); /* serving once the lead of this node is */
 	lib_answer(h, 0, &reply, sizeof(reply));
@@ -238,7 +239,8 @@ static int direct_mail(heir_t *h)
 		if (h->in.kind == CELL_CONTROL)
 			control_request(h, &request);
 		else
-			direct_done(h, h->run->cb.handle ? h->run->cb.handle(h, &h->in.message, h->run->arg) : HEIR_ENOENT);
+			direct_done(h, h->run->cb.handle ? h->run->cb.handle(h, &h->in.message, h->run->arg)
+							 : HEIR_ENOENT);
 	}
 	return rc < 0 ? rc : n;
 }
@@ -250,7 +252,9 @@ static bool mine(heir_t *h, struct control c)
 	return h->run->lead ? c.owner == h->slot : slot_place(&h->shm, c.owner).node == h->place.node;
 }
 
-/* Begin was refused: somebody waits to take over. Nobody who lives, for longer than it would wait: then go on. */
+/*
+ * Begin was refused: somebody waits to take over. Nobody who lives, for longer than it would wait: then go on.
+ */
 static void wait_for_taker(heir_t *h)
 {
 	struct worker_run *run = h->run;
@@ -277,8 +281,8 @@ int serve_mail(heir_t *h, unsigned most)
 
 	run->wanted = 0;
 	while (n < most && rc == 1) {
-		rc = run->lead ? txn_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg) :
-		                 plain_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg);
+		rc = run->lead ? txn_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg)
+			       : plain_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg);
 		n += rc == 1;
 	}
 	if (rc != HEIR_EWANTED)
@@ -357,7 +361,8 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 	v.owner_gone = run->saw.owner || run->saw.dying;
 	v.owner_leader_gone = run->saw.leader;
 	v.instance_absent = node >= 0 && atom_load_acquire(&a->instance[node]) == INSTANCE_ABSENT;
-	v.driver_alive = m.slot && m.slot != h->slot && m.slot != c.owner && move_driver_alive(&h->shm, run->app);
+	v.driver_alive =
+		m.slot && m.slot != h->slot && m.slot != c.owner && move_driver_alive(&h->shm, run->app);
 	v.is_heir = c.heir == h->slot;
 	v.heir_alive = heir && !v.is_heir && handle_alive(&h->shm, heir);
 	v.since = run->claim_since;
@@ -369,7 +374,9 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 	if (d != CLAIM_NOW && d != CLAIM_SWITCH)
 		return 0;
 	run->claim_since = DEADLINE_NEVER;
-	return drive_failover(h, d == CLAIM_SWITCH || !handle_noticed(&h->shm, owner), noticed) == HEIR_EAGAIN ? 0 : 1;
+	return drive_failover(h, d == CLAIM_SWITCH || !handle_noticed(&h->shm, owner), noticed) == HEIR_EAGAIN
+		       ? 0
+		       : 1;
 }
 
 /* A life word to sleep on, unless it has fallen; *news if it has since standby_look looked. */
@@ -462,12 +469,15 @@ static int sleep_until(heir_t *h, uint64_t word, int64_t deadline)
 	unsigned n = wait_words(h, word, words, &news);
 	int rc = 0, busy;
 
-	/* Doorbells were loaded above; say "I sleep", then look once more: pairs with mailbox_publish and mailbox_ring. */
+	/*
+	 * Doorbells were loaded above; say "I sleep", then look once more: pairs with mailbox_publish and
+	 * mailbox_ring.
+	 */
 	mailbox_sleep(&h->shm, role);
 	lib_sleep(h);
 	busy = mailbox_peek(&h->shm, shm_slot_mailbox(&h->shm, h->slot), &head) == 1 ||
-	       (h->run->state == WORKER_SERVING && !h->run->wanted && control_unpack(word).phase == PHASE_SERVING &&
-	        mailbox_peek(&h->shm, role, &head) == 1);
+	       (h->run->state == WORKER_SERVING && !h->run->wanted &&
+		control_unpack(word).phase == PHASE_SERVING && mailbox_peek(&h->shm, role, &head) == 1);
 	if (h->replied && atom_load_acquire(&own_slot(h)->replies) != h->replies_seen)
 		busy = 1;
 	if (!busy && !news)

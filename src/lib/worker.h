@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The worker inside a handle. worker.c: attach, the loop; drive.c: the moves that this process drives; watch.c: descriptors.
+ * The worker inside a handle. worker.c: attach, the loop; drive.c: the moves that this process drives; watch.c:
+ * descriptors.
  *
- * WORKER_STANDBY -> WORKER_STARTING (a move) -> WORKER_SERVING -> WORKER_LOST (another was switched to) -> STOPPING; back to
- * SERVING by a switch-back. A worker of another role than the lead follows the lead of its node.
+ * WORKER_STANDBY -> WORKER_STARTING (a move) -> WORKER_SERVING -> WORKER_LOST (another was switched to) ->
+ * STOPPING; back to SERVING by a switch-back. A worker of another role than the lead follows the lead of its
+ * node.
  */
 #ifndef HEIR_LIB_WORKER_H
 #define HEIR_LIB_WORKER_H
@@ -42,7 +44,8 @@ struct shm_app *worker_app(heir_t *h);
 /* drive.c. Each ends with the application served by this process, or not, and says so in *ret. */
 void drive_start(heir_t *h, const struct request *request, struct reply *ret);    /* REQ_START */
 void drive_takeover(heir_t *h, const struct request *request, struct reply *ret); /* REQ_TAKEOVER */
-int drive_failover(heir_t *h, int planned, int64_t noticed); /* claim by this standby's own decision. HEIR_EAGAIN: not needed */
+/* claim by this standby's own decision. HEIR_EAGAIN: not needed */
+int drive_failover(heir_t *h, int planned, int64_t noticed);
 int call_start(heir_t *h, enum heir_start_type type, uint32_t from_node);
 int call_phase(heir_t *h, const char *phase);
 /* Role mail, as much as is there, at most `most` messages. How many, or negative. */

@@ -410,7 +410,7 @@ static int change(struct shm *shm, uint32_t slot, uint32_t bucket, const struct 
 }
 
 static int change_name(struct shm *shm, uint32_t slot, const char *name, size_t length,
-		       struct name_request *q, uint64_t *ret_old)
+		       struct name_request q, uint64_t *ret_old)
 {
 	struct name_key key;
 
@@ -419,8 +419,8 @@ static int change_name(struct shm *shm, uint32_t slot, const char *name, size_t 
 		return HEIR_EINVAL;
 	if (!shm->writable)
 		return HEIR_EPERM;
-	q->key = &key;
-	return change(shm, slot, key.hash & (shm->limits.buckets - 1), q, ret_old);
+	q.key = &key;
+	return change(shm, slot, key.hash & (shm->limits.buckets - 1), &q, ret_old);
 }
 
 int names_register(struct shm *shm, uint32_t slot, const char *name, size_t length,
@@ -428,7 +428,7 @@ int names_register(struct shm *shm, uint32_t slot, const char *name, size_t leng
 {
 	struct name_request q = {.exclusive = true, .binding = binding, .lives = lives, .arg = arg};
 
-	return binding ? change_name(shm, slot, name, length, &q, NULL) : HEIR_EINVAL;
+	return binding ? change_name(shm, slot, name, length, q, NULL) : HEIR_EINVAL;
 }
 
 int names_re_register(struct shm *shm, uint32_t slot, const char *name, size_t length,
@@ -438,7 +438,7 @@ int names_re_register(struct shm *shm, uint32_t slot, const char *name, size_t l
 	struct name_request q = {
 		.expected = expected, .binding = binding, .lives = lives, .arg = arg};
 
-	return binding ? change_name(shm, slot, name, length, &q, ret_old) : HEIR_EINVAL;
+	return binding ? change_name(shm, slot, name, length, q, ret_old) : HEIR_EINVAL;
 }
 
 int names_unregister(struct shm *shm, uint32_t slot, const char *name, size_t length,
@@ -446,7 +446,7 @@ int names_unregister(struct shm *shm, uint32_t slot, const char *name, size_t le
 {
 	struct name_request q = {.expected = expected, .lives = lives, .arg = arg};
 
-	return change_name(shm, slot, name, length, &q, NULL);
+	return change_name(shm, slot, name, length, q, NULL);
 }
 
 int names_drop_binding(struct shm *shm, uint32_t slot, uint64_t binding)

@@ -57,12 +57,15 @@ static void fail(struct instance *i)
 	uint32_t zero = 0;
 
 	if (atomic_compare_exchange_strong(&i->shm->failed, &zero, 1))
-		log_error("%s failed too often and stays down; its state is kept, `heir start %s` tries again", i->conf->name,
-		          i->conf->name);
+		log_error("%s failed too often and stays down; its state is kept, `heir start %s` "
+		          "tries again",
+		          i->conf->name, i->conf->name);
 	(void)app_release(l->shm, i->app, l->h->self);
 	app_changed(l->shm, i->app);
-	if (i->conf->restart_type == CONF_PERMANENT || (i->conf->restart_type == CONF_TRANSIENT && !i->ended_normally)) {
-		log_error("%s is permanent and no candidate is left: node %s stops", i->conf->name, l->conf->nodes[l->node]);
+	if (i->conf->restart_type == CONF_PERMANENT ||
+	    (i->conf->restart_type == CONF_TRANSIENT && !i->ended_normally)) {
+		log_error("%s is permanent and no candidate is left: node %s stops", i->conf->name,
+		          l->conf->nodes[l->node]);
 		l->leaving = true;
 	}
 }
@@ -83,11 +86,14 @@ static void trace_before(struct instance *i, uint32_t generation, uint64_t drive
 	struct trace_move move = {.app = i->app, .generation = generation, .driver = driver};
 
 	if (i->claim_began) {
-		trace_step(shm, slot, &move, TRACE_STEP_NOTICE, i->noticed, i->claim_began - i->noticed);
-		trace_step(shm, slot, &move, TRACE_STEP_CLAIM, i->claim_began, i->claim_ended - i->claim_began);
+		trace_step(shm, slot, &move, TRACE_STEP_NOTICE, i->noticed,
+		           i->claim_began - i->noticed);
+		trace_step(shm, slot, &move, TRACE_STEP_CLAIM, i->claim_began,
+		           i->claim_ended - i->claim_began);
 	}
 	if (i->spawn_began && driver != i->leader->h->self)
-		trace_step(shm, slot, &move, TRACE_STEP_SPAWN, i->spawn_began, clock_ns() - i->spawn_began);
+		trace_step(shm, slot, &move, TRACE_STEP_SPAWN, i->spawn_began,
+		           clock_ns() - i->spawn_began);
 	i->claim_began = i->spawn_began = 0;
 }
 
@@ -95,8 +101,13 @@ static void start(struct instance *i, const struct seen *s, enum app_start type)
 {
 	struct leader *l = i->leader;
 	struct child *lead = instance_lead(i);
-	int from = type == APP_FAILOVER ? (s->view.owner == OWNER_LEADER ? i->start_from : s->owner_node) : -1;
-	struct request r = {.op = REQ_START, .app = i->app, .type = (uint32_t)type, .from_node = (uint32_t)(from + 1),
+	int from = type == APP_FAILOVER
+	                   ? (s->view.owner == OWNER_LEADER ? i->start_from : s->owner_node)
+	                   : -1;
+	struct request r = {.op = REQ_START,
+	                    .app = i->app,
+	                    .type = (uint32_t)type,
+	                    .from_node = (uint32_t)(from + 1),
 	                    .generation = s->control.generation};
 
 	if (s->view.owner == OWNER_DEAD && !s->view.owner_here && !count_failover(i))
@@ -127,11 +138,13 @@ static void collect_start(struct instance *i)
 		return;
 	}
 	i->ask_after = l->now + REFUSED;
-	if (rc || reply.error == HEIR_EALREADY || reply.error == HEIR_EAGAIN || reply.error == HEIR_EBUSY)
+	if (rc || reply.error == HEIR_EALREADY || reply.error == HEIR_EAGAIN ||
+	    reply.error == HEIR_EBUSY)
 		return;
-	log_error("%s could not start%s%s: %s", i->conf->name, reply.step[0] ? ", step " : "", reply.step,
-	          heir_strerror(reply.error));
-	if (instance_lead(i)->pid) /* what a failed start left is not trusted; its end counts as a restart */
+	log_error("%s could not start%s%s: %s", i->conf->name, reply.step[0] ? ", step " : "",
+	          reply.step, heir_strerror(reply.error));
+	if (instance_lead(i)->pid) /* what a failed start left is not trusted; its end counts as a
+	                              restart */
 		child_kill(instance_lead(i));
 }
 
@@ -160,7 +173,8 @@ static void acquire(struct instance *i, const struct seen *s, enum app_start typ
 	i->yielded = false;
 	app_changed(l->shm, i->app);
 	if (type == APP_FAILOVER)
-		log_note("%s fails over from %s to %s", i->conf->name, node_name(l, s->owner_node), l->conf->nodes[l->node]);
+		log_note("%s fails over from %s to %s", i->conf->name, node_name(l, s->owner_node),
+		         l->conf->nodes[l->node]);
 	if (type != APP_FAILOVER)
 		i->claim_began = 0;
 	if (s->view.led)
@@ -185,7 +199,8 @@ static void serve(struct instance *i)
 		app_changed(i->leader->shm, i->app);
 }
 
-/* The move that took the application from here, for the record of how long its old instance took to stop. */
+/* The move that took the application from here, for the record of how long its old instance took to
+ * stop. */
 static void begin_stop_old(struct instance *i, const struct seen *s)
 {
 	struct heir_move moves[4];
@@ -205,7 +220,9 @@ static void begin_stop_old(struct instance *i, const struct seen *s)
 static void end_stop_old(struct instance *i)
 {
 	struct leader *l = i->leader;
-	struct trace_move move = {.app = i->app, .generation = i->stop_generation, .driver = i->stop_driver};
+	struct trace_move move = {.app = i->app,
+	                          .generation = i->stop_generation,
+	                          .driver = i->stop_driver};
 	unsigned step = TRACE_STEP_STOP_OLD;
 
 	if (!i->stop_old || i->stop.how != STOP_NOT)
@@ -258,12 +275,15 @@ static enum instance_state state_of(const struct instance *i, const struct seen 
 		return INSTANCE_STOPPING;
 	if (mine && v->phase == APP_SERVING)
 		return INSTANCE_RUNNING;
-	if (v->tree == TREE_READY && v->hot && !v->asked && !i->led.active && (v->owner == OWNER_OTHER || v->owner == OWNER_NONE))
+	if (v->tree == TREE_READY && v->hot && !v->asked && !i->led.active &&
+	    (v->owner == OWNER_OTHER || v->owner == OWNER_NONE))
 		return INSTANCE_STANDBY;
 	if (v->tree != TREE_EMPTY || mine)
-		return v->tree == TREE_READY && v->hot && !mine ? INSTANCE_STANDBY : INSTANCE_STARTING;
+		return v->tree == TREE_READY && v->hot && !mine ? INSTANCE_STANDBY
+		                                                : INSTANCE_STARTING;
 	/* A dead owner of this node that is to be started again here: not let go. */
-	if (v->owner == OWNER_DEAD && v->owner_here && v->duty == DUTY_RUN && !v->gave_up && !v->yielded)
+	if (v->owner == OWNER_DEAD && v->owner_here && v->duty == DUTY_RUN && !v->gave_up &&
+	    !v->yielded)
 		return INSTANCE_STARTING;
 	return INSTANCE_ABSENT;
 }
@@ -373,6 +393,8 @@ bool act_is_settled(struct instance *i)
 	struct seen s;
 
 	view_fill(i, &s);
-	return s.view.tree == TREE_EMPTY && s.view.owner != OWNER_CHILD && s.view.owner != OWNER_LEADER &&
-	       !(s.view.owner == OWNER_DEAD && s.view.owner_here && app_step(&s.view).action != DO_WAIT);
+	return s.view.tree == TREE_EMPTY && s.view.owner != OWNER_CHILD &&
+	       s.view.owner != OWNER_LEADER &&
+	       !(s.view.owner == OWNER_DEAD && s.view.owner_here &&
+	         app_step(&s.view).action != DO_WAIT);
 }

@@ -6,9 +6,12 @@
 #include <string.h>
 
 static const struct option options[] = {
-	{"file", required_argument, NULL, 'f'},  {"domain", required_argument, NULL, 'd'},
-	{"detach", no_argument, NULL, 'D'},      {"discard", no_argument, NULL, 'X'},
-	{"default", no_argument, NULL, 'S'},     {"json", no_argument, NULL, 'J'},
+	{"file", required_argument, NULL, 'f'},
+	{"domain", required_argument, NULL, 'd'},
+	{"detach", no_argument, NULL, 'D'},
+	{"discard", no_argument, NULL, 'X'},
+	{"default", no_argument, NULL, 'S'},
+	{"json", no_argument, NULL, 'J'},
 	{NULL, 0, NULL, 0},
 };
 

@@ -10,7 +10,8 @@ struct args {
 	bool detach, discard, standard, json;
 };
 
-/* Those of the verb argv[0] alone; `allowed` has their letters: f d D(detach) X(discard) S(default) J(json). 0, or the exit status 2 after a message. */
+/* Those of the verb argv[0] alone; `allowed` has their letters: f d D(detach) X(discard) S(default)
+ * J(json). 0, or the exit status 2 after a message. */
 int args_parse(int argc, char **argv, const char *allowed, bool operand, struct args *ret);
 
 #endif

@@ -77,10 +77,14 @@ static void take_over(struct leader *l, struct instance *i, const struct request
 	if (i->gave_up)
 		instance_forget_restarts(i);
 	i->guest_failed = false;
-	i->guest = (struct errand){.active = true, .asked = true, .request = *r, .kept = lib_keep(l->h)};
+	i->guest = (struct errand){.active = true,
+	                           .asked = true,
+	                           .request = *r,
+	                           .kept = lib_keep(l->h)};
 }
 
-/* An exclusive takeover: the instance is stopped first, and the asker is told once the kernel says that it is gone. */
+/* An exclusive takeover: the instance is stopped first, and the asker is told once the kernel says
+ * that it is gone. */
 static void yield(struct leader *l, struct instance *i, const struct request *r)
 {
 	struct reply reply = {.error = HEIR_ESTALE};
@@ -88,7 +92,8 @@ static void yield(struct leader *l, struct instance *i, const struct request *r)
 
 	if (i) {
 		view_fill(i, &s);
-		if (s.view.owner == OWNER_CHILD || s.view.owner == OWNER_LEADER || (s.view.owner == OWNER_DEAD && s.view.owner_here))
+		if (s.view.owner == OWNER_CHILD || s.view.owner == OWNER_LEADER ||
+		    (s.view.owner == OWNER_DEAD && s.view.owner_here))
 			reply.error = s.view.phase == APP_HELD ? 0 : act_hold(i, s.control.owner);
 		if (i->yield.active)
 			reply.error = HEIR_EBUSY;
@@ -97,7 +102,10 @@ static void yield(struct leader *l, struct instance *i, const struct request *r)
 		lib_answer(l->h, 0, &reply, sizeof(reply));
 		return;
 	}
-	i->yield = (struct errand){.active = true, .asked = true, .request = *r, .kept = lib_keep(l->h)};
+	i->yield = (struct errand){.active = true,
+	                           .asked = true,
+	                           .request = *r,
+	                           .kept = lib_keep(l->h)};
 	instance_stop(i, STOP_ORDERLY, 0, i->count);
 }
 
@@ -179,7 +187,9 @@ static void permit(struct leader *l, const char *name, const char *node_name, co
 	struct shm_app *a;
 
 	if (app < 0 || node < 0 || (!yes && strcmp(what, "no") != 0)) {
-		say(l, app < 0 ? "error: no such application" : node < 0 ? "error: no such node" : "error: yes or no?");
+		say(l, app < 0    ? "error: no such application"
+		       : node < 0 ? "error: no such node"
+		                  : "error: yes or no?");
 		return;
 	}
 	a = shm_app(l->shm, (uint32_t)app);
@@ -201,21 +211,24 @@ static void text_mail(struct leader *l)
 	char text[1024], *rest = text, *word, *words[WORDS_MAX + 1] = {NULL};
 	unsigned count = 0;
 
-	snprintf(text, sizeof(text), "%.*s", m->size < sizeof(text) ? (int)m->size : 0, (const char *)m->data);
+	snprintf(text, sizeof(text), "%.*s", m->size < sizeof(text) ? (int)m->size : 0,
+	         (const char *)m->data);
 	while (count <= WORDS_MAX && (word = strsep(&rest, " \n")))
 		if (*word)
 			words[count++] = word;
 	if (count == 1 && !strcmp(words[0], "down")) {
 		l->leaving = true;
 		keep_asker(l);
-	} else if (count >= 1 && count <= 2 && !strcmp(words[0], "shutdown") && (count == 1 || !strcmp(words[1], "keep"))) {
+	} else if (count >= 1 && count <= 2 && !strcmp(words[0], "shutdown") &&
+	           (count == 1 || !strcmp(words[1], "keep"))) {
 		end_domain(l, count == 2);
 	} else if (count == 2 && (!strcmp(words[0], "start") || !strcmp(words[0], "stop"))) {
 		want(l, words[1], !strcmp(words[0], "start"));
 	} else if (count == 4 && !strcmp(words[0], "permit")) {
 		permit(l, words[1], words[2], words[3]);
 	} else {
-		say(l, "error: a leader takes: down, shutdown [keep], start APPLICATION, stop APPLICATION,"
+		say(l, "error: a leader takes: down, shutdown [keep], start APPLICATION, stop "
+		       "APPLICATION,"
 		       " permit APPLICATION NODE yes|no");
 	}
 }
@@ -242,9 +255,12 @@ void ask_receive(struct leader *l)
 static void trace_spawn(struct instance *i, const struct seen *s, uint64_t driver)
 {
 	struct leader *l = i->leader;
-	struct trace_move move = {.app = i->app, .generation = s->control.generation, .driver = driver};
+	struct trace_move move = {.app = i->app,
+	                          .generation = s->control.generation,
+	                          .driver = driver};
 
-	trace_step(l->shm, l->h->slot, &move, TRACE_STEP_SPAWN, i->spawn_began, clock_ns() - i->spawn_began);
+	trace_step(l->shm, l->h->slot, &move, TRACE_STEP_SPAWN, i->spawn_began,
+	           clock_ns() - i->spawn_began);
 	i->spawn_began = 0;
 }
 
@@ -252,7 +268,9 @@ static void advance_guest(struct instance *i, const struct seen *s)
 {
 	struct leader *l = i->leader;
 	struct errand *e = &i->guest;
-	struct reply reply = {.generation = s->control.generation, .result = HEIR_ABORTED, .step = "start"};
+	struct reply reply = {.generation = s->control.generation,
+	                      .result = HEIR_ABORTED,
+	                      .step = "start"};
 	struct child *lead = instance_lead(i);
 	int rc;
 
@@ -263,11 +281,13 @@ static void advance_guest(struct instance *i, const struct seen *s)
 		if (rc)
 			reply.error = rc;
 		if (reply.error)
-			log_warning("takeover of %s to here failed: %s", i->conf->name, heir_strerror(reply.error));
+			log_warning("takeover of %s to here failed: %s", i->conf->name,
+			            heir_strerror(reply.error));
 		ask_end_guest(i, &reply);
 		return;
 	}
-	if (i->gave_up || i->guest_failed || s->view.duty != DUTY_RUN || s->view.owner == OWNER_NONE) {
+	if (i->gave_up || i->guest_failed || s->view.duty != DUTY_RUN ||
+	    s->view.owner == OWNER_NONE) {
 		reply.error = i->guest_failed || i->gave_up ? HEIR_EDEAD : HEIR_ENOTREADY;
 		ask_end_guest(i, &reply);
 		return;
@@ -301,7 +321,8 @@ static void advance_hand(struct instance *i)
 		rc = reply.error;
 	if (rc && rc != HEIR_EBUSY) {
 		i->tried |= UINT64_C(1) << e->request.from_node;
-		log_warning("%s could not be handed over to %s: %s", i->conf->name, l->conf->nodes[e->request.from_node],
+		log_warning("%s could not be handed over to %s: %s", i->conf->name,
+		            l->conf->nodes[e->request.from_node],
 		            rc == HEIR_EAGAIN ? "no answer in time" : heir_strerror(rc));
 	}
 	*e = (struct errand){0};
@@ -328,8 +349,11 @@ void ask_advance(struct instance *i, const struct seen *s)
 
 void ask_take_back(struct instance *i, const struct seen *s)
 {
-	struct request r = {.op = REQ_TAKEOVER, .app = i->app, .type = HEIR_TAKEOVER,
-	                    .from_node = (uint32_t)(s->owner_node + 1), .generation = s->control.generation};
+	struct request r = {.op = REQ_TAKEOVER,
+	                    .app = i->app,
+	                    .type = HEIR_TAKEOVER,
+	                    .from_node = (uint32_t)(s->owner_node + 1),
+	                    .generation = s->control.generation};
 	struct reply reply = {0};
 
 	i->take_back = false;
@@ -345,8 +369,12 @@ void ask_hand_over(struct instance *i, const struct seen *s)
 	struct leader *l = i->leader;
 	uint32_t to = (uint32_t)s->target;
 	struct shm_role *lead = shm_role(l->shm, i->shm->lead_role);
-	uint64_t who = atom_load_acquire(s->view.hot ? &lead->candidate[to] : &shm_node(l->shm, to)->leader);
-	struct request r = {.op = REQ_TAKEOVER, .app = i->app, .type = HEIR_TAKEOVER, .from_node = l->node + 1,
+	uint64_t who = atom_load_acquire(s->view.hot ? &lead->candidate[to]
+	                                             : &shm_node(l->shm, to)->leader);
+	struct request r = {.op = REQ_TAKEOVER,
+	                    .app = i->app,
+	                    .type = HEIR_TAKEOVER,
+	                    .from_node = l->node + 1,
 	                    .generation = s->control.generation};
 	int rc = lib_request(l->h, who, &r, &i->hand.ticket);
 
@@ -358,7 +386,8 @@ void ask_hand_over(struct instance *i, const struct seen *s)
 	i->hand.active = true;
 	i->hand.request = r;
 	i->hand.request.from_node = to; /* from here on: to whom */
-	i->hand.until = deadline_from(l->now, (int64_t)i->shm->step_timeout * (int64_t)(i->conf->step_count + i->count) +
-	                                              HAND_OVER_EXTRA);
+	i->hand.until = deadline_from(
+		l->now, (int64_t)i->shm->step_timeout * (int64_t)(i->conf->step_count + i->count) +
+				HAND_OVER_EXTRA);
 	loop_again(l, i->hand.until);
 }

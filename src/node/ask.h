@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* What others ask of this leader, and what it asks of others on the way: takeovers to here, stops for exclusive ones, hand-overs. */
+/* What others ask of this leader, and what it asks of others on the way: takeovers to here, stops
+ * for exclusive ones, hand-overs. */
 #ifndef HEIR_NODE_ASK_H
 #define HEIR_NODE_ASK_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A domain is made under a lock of its own, so that of several leaders that start at once one makes it: state files first, the
- * segment last, as it is the segment that says that there is a domain.
+ * A domain is made under a lock of its own, so that of several leaders that start at once one makes
+ * it: state files first, the segment last, as it is the segment that says that there is a domain.
  */
 #include "node/build.h"
 
@@ -46,7 +46,8 @@ static struct shm_limits limits_of(const struct conf *conf, size_t text)
 	struct shm_limits l = {
 		.nodes = conf->node_count,
 		.apps = conf->application_count,
-		.slots = conf->limits.processes + 1 > SHM_SLOTS_MAX ? SHM_SLOTS_MAX : conf->limits.processes + 1,
+		.slots = conf->limits.processes + 1 > SHM_SLOTS_MAX ? SHM_SLOTS_MAX
+	                                                            : conf->limits.processes + 1,
 		.cells = conf->limits.messages + 1,
 		.message = round_up(conf->limits.message, 64),
 		.buckets = names_buckets_for(conf->limits.names),
@@ -79,7 +80,8 @@ static uint32_t flags_of(const struct conf_application *a, const struct conf_chi
 	return flags;
 }
 
-static void fill_roles(struct shm *shm, const struct conf_application *a, uint32_t app, uint32_t first)
+static void fill_roles(struct shm *shm, const struct conf_application *a, uint32_t app,
+                       uint32_t first)
 {
 	for (uint32_t i = 0; i < a->role_count; i++) {
 		struct shm_role *r = shm_role(shm, first + i);
@@ -91,7 +93,8 @@ static void fill_roles(struct shm *shm, const struct conf_application *a, uint32
 	}
 }
 
-static void fill_app(struct shm *shm, const struct conf_application *a, uint32_t app, uint32_t first)
+static void fill_app(struct shm *shm, const struct conf_application *a, uint32_t app,
+                     uint32_t first)
 {
 	struct shm_app *s = shm_app(shm, app);
 	uint32_t lead = 0;
@@ -126,7 +129,8 @@ static void fill_app(struct shm *shm, const struct conf_application *a, uint32_t
 }
 
 /* Nobody else sees the segment yet: slot 1 is lent to this. */
-static int fill_names(struct shm *shm, const struct conf_application *a, uint32_t app, uint32_t first)
+static int fill_names(struct shm *shm, const struct conf_application *a, uint32_t app,
+                      uint32_t first)
 {
 	for (uint32_t i = 0; i < a->role_count; i++) {
 		const struct conf_child *c = a->roles[i];
@@ -157,7 +161,8 @@ static int fill(struct shm *shm, const struct conf *conf, const char *text, size
 
 	fill_rings(shm);
 	for (uint32_t i = 0; i < conf->node_count; i++)
-		(void)strlcpy(shm_node(shm, i)->name, conf->nodes[i], sizeof(shm_node(shm, i)->name));
+		(void)strlcpy(shm_node(shm, i)->name, conf->nodes[i],
+		              sizeof(shm_node(shm, i)->name));
 	for (uint32_t i = 0; i < conf->application_count && rc == 0; i++) {
 		fill_app(shm, &conf->applications[i], i, first);
 		rc = fill_names(shm, &conf->applications[i], i, first);
@@ -252,18 +257,26 @@ static int explain(int rc, const char *domain)
 {
 	switch (rc) {
 	case HEIR_ELAYOUT:
-		log_error("domain %s was made by another version of heir: stop it with that version's `heir down`, or, if nothing of it"
-		          " runs, remove it with `heir up --discard`", domain);
+		log_error("domain %s was made by another version of heir: stop it with that "
+		          "version's `heir down`, or, if nothing of it"
+		          " runs, remove it with `heir up --discard`",
+		          domain);
 		break;
 	case HEIR_ECORRUPT:
 	case HEIR_EFOREIGN:
-		log_error("domain %s: %s; if nothing of it runs, remove it with `heir up --discard`", domain, heir_strerror(rc));
+		log_error(
+			"domain %s: %s; if nothing of it runs, remove it with `heir up --discard`",
+			domain, heir_strerror(rc));
 		break;
 	case -ENOSPC:
-		log_error("domain %s does not fit into /dev/shm: make room there, or lower limits or state in the configuration", domain);
+		log_error("domain %s does not fit into /dev/shm: make room there, or lower limits "
+		          "or state in the configuration",
+		          domain);
 		break;
 	case HEIR_EINVAL:
-		log_error("domain %s: the limits of the configuration, or this name, are out of range: see `heir check`", domain);
+		log_error("domain %s: the limits of the configuration, or this name, are out of "
+		          "range: see `heir check`",
+		          domain);
 		break;
 	default:
 		log_error("domain %s: %s", domain, heir_strerror(rc));
@@ -287,7 +300,9 @@ static int check_same(const struct shm *shm, const struct conf *given, const cha
 {
 	if (!given || shm->head->conf_signature == conf_signature(given))
 		return 0;
-	log_error("domain %s runs with another configuration: stop it with `heir down -d %s` first, or start without -f", domain, domain);
+	log_error("domain %s runs with another configuration: stop it with `heir down -d %s` "
+	          "first, or start without -f",
+	          domain, domain);
 	return HEIR_EEXIST;
 }
 
@@ -359,7 +374,8 @@ static const char *domain_name(const char *domain, const struct conf *given)
 	return given ? given->domain : "default";
 }
 
-int build_domain(const char *path, const char *domain, char *ret_domain, size_t size, struct conf **ret_conf)
+int build_domain(const char *path, const char *domain, char *ret_domain, size_t size,
+                 struct conf **ret_conf)
 {
 	struct conf *given = NULL;
 	int rc = path ? load(path, &given) : 0;
@@ -436,7 +452,8 @@ static int discard(const char *domain)
 		return explain(fd, domain);
 	if (shm_attach(&shm, domain, 0) == 0) {
 		if (anybody_lives(&shm)) {
-			log_error("domain %s is in use: stop it with `heir down -d %s`", domain, domain);
+			log_error("domain %s is in use: stop it with `heir down -d %s`", domain,
+			          domain);
 			rc = HEIR_EBUSY;
 		}
 		shm_detach(&shm);

@@ -7,16 +7,18 @@
 #include "shm/segment.h"
 
 enum build_result {
-	BUILD_MADE = 1,  /* a new domain */
-	BUILD_FOUND,     /* one that is there, with live leaders or none */
+	BUILD_MADE = 1, /* a new domain */
+	BUILD_FOUND,    /* one that is there, with live leaders or none */
 };
 
 /*
- * The segment of the domain: made from the configuration if there is none, else checked against it (path NULL: the one that is
- * there will do, whatever it is). Prints why not, and what to do. *ret_conf is what is in force. domain NULL: the configuration's.
- * BUILD_…, or a negative code after a message.
+ * The segment of the domain: made from the configuration if there is none, else checked against it
+ * (path NULL: the one that is there will do, whatever it is). Prints why not, and what to do.
+ * *ret_conf is what is in force. domain NULL: the configuration's. BUILD_…, or a negative code
+ * after a message.
  */
-int build_domain(const char *path, const char *domain, char *ret_domain, size_t size, struct conf **ret_conf);
+int build_domain(const char *path, const char *domain, char *ret_domain, size_t size,
+                 struct conf **ret_conf);
 
 /* The configuration that the segment holds. */
 int build_conf(const struct shm *shm, struct conf **ret);
@@ -24,9 +26,11 @@ int build_conf(const struct shm *shm, struct conf **ret);
 void build_resume(const struct shm *shm, uint64_t self);
 /* It is still the one that the domain's name stands for. */
 bool build_is_current(const struct shm *shm);
-/* Segment and state files go, if they are still those of the domain's name. Only when nobody uses them. */
+/* Segment and state files go, if they are still those of the domain's name. Only when nobody uses
+ * them. */
 void build_unlink(const struct shm *shm);
-/* The same for a segment that cannot be attached to, or whose processes are all dead. HEIR_EBUSY after a message: it is in use. */
+/* The same for a segment that cannot be attached to, or whose processes are all dead. HEIR_EBUSY
+ * after a message: it is in use. */
 int build_discard(const char *path, const char *domain);
 
 #endif

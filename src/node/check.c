@@ -37,7 +37,8 @@ static void print_json(const char *name, const struct conf *conf, const struct c
 
 	fputs("{\"file\":", stdout);
 	print_string(name, strlen(name));
-	printf(",\"ok\":%s,\"errors\":%u,\"report\":", report->count == 0 && conf ? "true" : "false", report->count);
+	printf(",\"ok\":%s,\"errors\":%u,\"report\":",
+	       report->count == 0 && conf ? "true" : "false", report->count);
 	print_string(report->text ? report->text : "", report->length);
 	if (conf && conf_print(conf, &text, &length) == 0)
 		printf(",\"configuration\":%.*s", (int)length, text);
@@ -50,11 +51,12 @@ static void print_text(const char *name, const struct conf *conf, const struct c
 	if (report->length > 0)
 		(void)fwrite(report->text, 1, report->length, stderr);
 	if (report->count > 0)
-		fprintf(stderr, "heir: %s: %u error%s\n", name, report->count, report->count == 1 ? "" : "s");
+		fprintf(stderr, "heir: %s: %u error%s\n", name, report->count,
+		        report->count == 1 ? "" : "s");
 	else if (conf)
-		printf("%s: ok: domain %s, %u node%s, %u application%s\n", name, conf->domain, (unsigned)conf->node_count,
-		       conf->node_count == 1 ? "" : "s", (unsigned)conf->application_count,
-		       conf->application_count == 1 ? "" : "s");
+		printf("%s: ok: domain %s, %u node%s, %u application%s\n", name, conf->domain,
+		       (unsigned)conf->node_count, conf->node_count == 1 ? "" : "s",
+		       (unsigned)conf->application_count, conf->application_count == 1 ? "" : "s");
 }
 
 int check_main(int argc, char **argv)

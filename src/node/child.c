@@ -90,7 +90,8 @@ static void exec_ready(struct leader *l, struct source *source, uint32_t events)
 		return;
 	source_close(l, source);
 	if (rc < 0) {
-		log_error("%s: cannot start %s: %s", child_name(c), c->conf->exec[0], strerror(-rc));
+		log_error("%s: cannot start %s: %s", child_name(c), c->conf->exec[0],
+		          strerror(-rc));
 		return;
 	}
 	c->running = true;
@@ -226,8 +227,10 @@ static int plan_ready(struct plan *p, const struct child *c, int next)
 
 static void plan_environment(struct plan *p, const struct child *c)
 {
-	static const char *const types[] = {[APP_NORMAL] = "normal", [APP_TAKEOVER] = "takeover",
-	                                    [APP_FAILOVER] = "failover", [APP_LOCAL] = "local"};
+	static const char *const types[] = {[APP_NORMAL] = "normal",
+	                                    [APP_TAKEOVER] = "takeover",
+	                                    [APP_FAILOVER] = "failover",
+	                                    [APP_LOCAL] = "local"};
 	const struct instance *i = c->instance;
 	const struct leader *l = i->leader;
 	enum app_start type = i->served ? APP_LOCAL : i->start_type;
@@ -245,7 +248,8 @@ static void plan_environment(struct plan *p, const struct child *c)
 	environ_set(&p->env, "HEIR_START_TYPE", "%s", types[type]);
 	environ_set(&p->env, "HEIR_FROM_NODE", "%s",
 	            type != APP_LOCAL && i->start_from >= 0 ? l->conf->nodes[i->start_from] : "");
-	environ_set(&p->env, "HEIR_GENERATION", "%u", (unsigned)(uint32_t)atom_load_acquire(&i->shm->control));
+	environ_set(&p->env, "HEIR_GENERATION", "%u",
+	            (unsigned)(uint32_t)atom_load_acquire(&i->shm->control));
 }
 
 static int make_plan(struct plan *p, struct child *c)
@@ -258,9 +262,12 @@ static int make_plan(struct plan *p, struct child *c)
 	if (rc == 0)
 		rc = p->env.error;
 	if (rc == 0)
-		rc = conf_find_exec(c->conf->exec[0], c->instance->leader->search, p->path, sizeof(p->path));
+		rc = conf_find_exec(c->conf->exec[0], c->instance->leader->search, p->path,
+		                    sizeof(p->path));
 	if (rc == 0 && c->conf->log) {
-		p->log = open(c->conf->log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+		p->log = open(c->conf->log,
+		              O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK,
+		              0640);
 		if (p->log < 0)
 			rc = -errno;
 		else
@@ -321,7 +328,8 @@ void child_spawn(struct child *c)
 	if (rc == 0) {
 		take_over(c, &p, &s);
 	} else {
-		log_error("%s: cannot start %s: %s", child_name(c), c->conf->exec[0], strerror(-rc));
+		log_error("%s: cannot start %s: %s", child_name(c), c->conf->exec[0],
+		          strerror(-rc));
 		instance_restart(c->instance, c->index, false);
 	}
 	finish_plan(&p);
@@ -359,7 +367,8 @@ bool child_crashed(const struct child *c)
 	const struct shm *shm = c->instance->leader->shm;
 	uint32_t slot = handle_slot(c->handle);
 
-	return c->pid && c->handle && slot_handle(shm, slot) == c->handle && handle_gone(shm, c->handle) &&
+	return c->pid && c->handle && slot_handle(shm, slot) == c->handle &&
+	       handle_gone(shm, c->handle) &&
 	       (atom_load_acquire(slot_life(shm, slot, LIFE_LEADER)) & FUTEX_OWNER_DIED);
 }
 

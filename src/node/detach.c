@@ -21,7 +21,8 @@ static int open_log(const char *domain, char *path, size_t size)
 	struct stat st;
 	int fd;
 
-	snprintf(path, size, "%s/heir.%u.%s.log", dir && *dir == '/' ? dir : "/tmp", (unsigned)geteuid(), domain);
+	snprintf(path, size, "%s/heir.%u.%s.log", dir && *dir == '/' ? dir : "/tmp",
+	         (unsigned)geteuid(), domain);
 	fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
 	if (fd < 0)
 		return -errno;
@@ -54,7 +55,8 @@ static int wait_for(pid_t pid, int pipe_end, int log, off_t from, const char *pa
 	} while (n < 0 && errno == EINTR);
 	copy(log, from);
 	if (n == 1) {
-		fprintf(stderr, "heir: it goes on in the background; what it prints is in %s\n", path);
+		fprintf(stderr, "heir: it goes on in the background; what it prints is in %s\n",
+		        path);
 		return 0;
 	}
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)

@@ -10,8 +10,9 @@
 
 static int is_own(const char *word)
 {
-	static const char *const names[] = {"HEIR_", "LISTEN_PID=", "LISTEN_FDS=", "LISTEN_FDNAMES=", "NOTIFY_SOCKET=",
-	                                    "WATCHDOG_USEC=", "WATCHDOG_PID=", "FDSTORE="};
+	static const char *const names[] = {
+		"HEIR_",          "LISTEN_PID=",    "LISTEN_FDS=",   "LISTEN_FDNAMES=",
+		"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "WATCHDOG_PID=", "FDSTORE="};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (!strncmp(word, names[i], strlen(names[i])))
@@ -58,7 +59,8 @@ static size_t find(const struct environ *e, const char *name)
 {
 	size_t length = strlen(name), i = 0;
 
-	while (i < e->count && (strncmp(e->words[i], name, length) != 0 || e->words[i][length] != '='))
+	while (i < e->count &&
+	       (strncmp(e->words[i], name, length) != 0 || e->words[i][length] != '='))
 		i++;
 	return i;
 }

@@ -30,14 +30,18 @@ static uint32_t count_supervisors(const struct conf_supervisor *s)
 }
 
 /* The supervisors in start order, so that the workers under each are a range. */
-static int add_supervisor(struct tree *t, const struct conf_supervisor *s, int above, enum conf_restart restart)
+static int add_supervisor(struct tree *t, const struct conf_supervisor *s, int above,
+                          enum conf_restart restart)
 {
 	int me = (int)t->supervisor_count++, rc = 0;
 	struct tree_supervisor *to = &t->supervisors[me];
 
-	*to = (struct tree_supervisor){.above = above, .strategy = (enum tree_strategy)s->strategy,
-	                               .restart = (enum tree_restart)restart, .intensity = s->intensity,
-	                               .period = (int64_t)s->period, .first = t->worker_count};
+	*to = (struct tree_supervisor){.above = above,
+	                               .strategy = (enum tree_strategy)s->strategy,
+	                               .restart = (enum tree_restart)restart,
+	                               .intensity = s->intensity,
+	                               .period = (int64_t)s->period,
+	                               .first = t->worker_count};
 	to->times = calloc(s->intensity + 1, sizeof(*to->times));
 	if (!to->times)
 		return -ENOMEM;
@@ -47,7 +51,8 @@ static int add_supervisor(struct tree *t, const struct conf_supervisor *s, int a
 		if (c->type == CONF_SUPERVISOR)
 			rc = add_supervisor(t, &c->supervisor, me, c->restart);
 		else
-			t->workers[t->worker_count++] = (struct tree_worker){(uint32_t)me, (enum tree_restart)c->restart};
+			t->workers[t->worker_count++] =
+				(struct tree_worker){(uint32_t)me, (enum tree_restart)c->restart};
 	}
 	t->supervisors[me].end = t->worker_count;
 	return rc;
@@ -70,7 +75,8 @@ int instance_create(struct leader *l, uint32_t app, struct instance **ret)
 	i->take_back = i->shm->flags & APP_TAKE_BACK;
 	i->lead = i->shm->lead_role - i->shm->first_role;
 	i->children = calloc(conf->role_count, sizeof(*i->children));
-	i->tree.supervisors = calloc(count_supervisors(&conf->supervisor), sizeof(*i->tree.supervisors));
+	i->tree.supervisors =
+		calloc(count_supervisors(&conf->supervisor), sizeof(*i->tree.supervisors));
 	i->tree.workers = calloc(conf->role_count, sizeof(*i->tree.workers));
 	if (i->children && i->tree.supervisors && i->tree.workers)
 		rc = add_supervisor(&i->tree, &conf->supervisor, -1, CONF_PERMANENT);
@@ -145,7 +151,8 @@ static void begin_child(struct instance *i, struct child *c)
 	struct request r = {.op = REQ_CHILD_START, .app = i->app, .type = HEIR_LOCAL};
 	struct leader *l = i->leader;
 
-	if (c->begun || c->requested || !i->served || c->index == i->lead || !c->handle || i->stop.how != STOP_NOT)
+	if (c->begun || c->requested || !i->served || c->index == i->lead || !c->handle ||
+	    i->stop.how != STOP_NOT)
 		return;
 	if (lib_request(l->h, c->handle, &r, &c->request) == 0)
 		c->requested = c->begun = true;
@@ -177,7 +184,11 @@ void instance_stop(struct instance *i, enum stop_how how, uint32_t first, uint32
 	struct stop *s = &i->stop;
 
 	if (s->how == STOP_NOT)
-		*s = (struct stop){.how = how, .first = first, .end = end, .at = end, .kill_at = -1,
+		*s = (struct stop){.how = how,
+		                   .first = first,
+		                   .end = end,
+		                   .at = end,
+		                   .kill_at = -1,
 		                   .since = i->leader->now};
 	if (first < s->first)
 		s->first = first;
@@ -201,13 +212,16 @@ static void stop_one(struct instance *i, struct child *c)
 
 	if (!s->told) {
 		s->told = true;
-		s->kill_at = c->conf->shutdown == CONF_INFINITY ? -1 : deadline_from(l->now, (int64_t)c->conf->shutdown);
+		s->kill_at = c->conf->shutdown == CONF_INFINITY
+		                     ? -1
+		                     : deadline_from(l->now, (int64_t)c->conf->shutdown);
 		if (c->conf->shutdown != CONF_BRUTAL_KILL)
 			child_tell(c);
 	}
 	if (s->kill_at >= 0 && l->now >= s->kill_at) {
 		if (c->conf->shutdown != CONF_BRUTAL_KILL)
-			log_warning("%s, pid %d, did not stop within its time and is killed", child_name(c), (int)c->pid);
+			log_warning("%s, pid %d, did not stop within its time and is killed",
+			            child_name(c), (int)c->pid);
 		child_kill(c);
 		s->kill_at = -1;
 	}
@@ -238,7 +252,8 @@ bool instance_is_gone(struct instance *i)
 	for (struct zombie *z = l->zombies; z; z = z->next)
 		if (z->app == i->app)
 			return false;
-	return spawn_kill_adopted(l->domain, l->conf->nodes[l->node], i->conf->name, is_known, l) == 0;
+	return spawn_kill_adopted(l->domain, l->conf->nodes[l->node], i->conf->name, is_known, l) ==
+	       0;
 }
 
 static void advance_stop(struct instance *i)
@@ -284,8 +299,9 @@ static void check_times(struct instance *i, struct child *c)
 }
 
 /*
- * A step that its driver, a child of this leader, does not come back from. Nobody wakes a leader when a move begins, as that
- * would be on its path: a standby that may begin one is looked at once in a while.
+ * A step that its driver, a child of this leader, does not come back from. Nobody wakes a leader
+ * when a move begins, as that would be on its path: a standby that may begin one is looked at once
+ * in a while.
  */
 static void check_driver(struct instance *i)
 {
@@ -306,7 +322,8 @@ static void check_driver(struct instance *i)
 		loop_again(l, deadline);
 		return;
 	}
-	log_error("%s, pid %d, did not end step %s in time and is killed", child_name(lead), (int)lead->pid,
+	log_error("%s, pid %d, did not end step %s in time and is killed", child_name(lead),
+	          (int)lead->pid,
 	          m.step < i->shm->steps && m.step < SHM_STEPS_MAX ? i->shm->step[m.step] : "?");
 	child_kill(lead);
 	loop_again(l, l->now + NS_PER_SECOND);
@@ -326,7 +343,8 @@ static void collect_answer(struct child *c)
 	c->requested = false;
 	if (c->state == CHILD_STOPPING || (rc == 0 && reply.error == 0))
 		return;
-	log_error("%s, pid %d, cannot start: %s", child_name(c), (int)c->pid, heir_strerror(rc ? rc : reply.error));
+	log_error("%s, pid %d, cannot start: %s", child_name(c), (int)c->pid,
+	          heir_strerror(rc ? rc : reply.error));
 	child_kill(c);
 }
 
@@ -397,8 +415,9 @@ void instance_restart(struct instance *i, uint32_t worker, bool normally)
 		log_note("%s has ended and is not restarted", child_name(c));
 		break;
 	case TREE_GIVE_UP:
-		log_error("%s died too often: its supervisor gives up on node %s; `heir start %s` tries again", child_name(c),
-		          i->leader->conf->nodes[i->leader->node], i->conf->name);
+		log_error("%s died too often: its supervisor gives up on node %s; `heir start %s` "
+		          "tries again",
+		          child_name(c), i->leader->conf->nodes[i->leader->node], i->conf->name);
 		break;
 	}
 	c->state = CHILD_FAILED;
@@ -448,7 +467,8 @@ static void log_end(const char *name, bool expected, const siginfo_t *info)
 	else if (info->si_code == CLD_EXITED)
 		log_note("%s, pid %d, exited with status %d", name, pid, info->si_status);
 	else
-		log_note("%s, pid %d, was killed by signal %d (%s)", name, pid, info->si_status, strsignal(info->si_status));
+		log_note("%s, pid %d, was killed by signal %d (%s)", name, pid, info->si_status,
+		         strsignal(info->si_status));
 }
 
 static bool is_expected(const struct child *c)
@@ -489,7 +509,8 @@ void instance_reap(struct leader *l)
 			return;
 		c = find_child(l, info.si_pid);
 		if (c) {
-			(void)kill(-info.si_pid, SIGKILL); /* helpers in its process group; not reaped yet, so it is its own */
+			(void)kill(-info.si_pid, SIGKILL); /* helpers in its process group; not
+			                                      reaped yet, so it is its own */
 			log_end(child_name(c), is_expected(c), &info);
 			child_clear(c);
 		}
@@ -508,7 +529,8 @@ void instance_publish(struct instance *i)
 	for (uint32_t k = 0; k < i->count; k++) {
 		const struct child *c = &i->children[k];
 		struct shm_role *role = shm_role(l->shm, i->shm->first_role + k);
-		uint64_t word = (uint64_t)c->restarts << 32 | (uint64_t)c->state << 24 | ((uint32_t)c->pid & 0xffffff);
+		uint64_t word = (uint64_t)c->restarts << 32 | (uint64_t)c->state << 24 |
+		                ((uint32_t)c->pid & 0xffffff);
 
 		if (atom_load_relaxed(&role->child[l->node]) != word)
 			atom_store_release(&role->child[l->node], word);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The processes of one application on this node: brought up in order, each until it is ready; stopped in reverse order, each
- * within its time; watched in between. Nothing here decides whether the application is to run: act.c does.
+ * The processes of one application on this node: brought up in order, each until it is ready;
+ * stopped in reverse order, each within its time; watched in between. Nothing here decides whether
+ * the application is to run: act.c does.
  */
 #ifndef HEIR_NODE_INSTANCE_H
 #define HEIR_NODE_INSTANCE_H
@@ -28,7 +29,8 @@ void instance_ended(struct child *child, bool normally);
 /* Counts the death of a worker and does what the supervisors above it decide. */
 void instance_restart(struct instance *instance, uint32_t worker, bool normally);
 void instance_forget_restarts(struct instance *instance);
-/* Whether the stop, were one under way, is complete: nothing of it lives, adopted processes included. */
+/* Whether the stop, were one under way, is complete: nothing of it lives, adopted processes
+ * included. */
 bool instance_is_gone(struct instance *instance);
 /* Writes what is to be seen of the children. */
 void instance_publish(struct instance *instance);

@@ -23,13 +23,15 @@ struct child {
 	const struct conf_child *conf;
 	uint32_t index; /* within the application */
 	enum child_state state;
-	pid_t pid; /* 0: none */
-	uint64_t handle; /* of a ready: attach child, once it is ready */
-	struct source exit, exec, life, notice; /* pidfd; result of exec; lifeline; notify socket or notification descriptor */
-	bool running;    /* exec has succeeded */
+	pid_t pid;                              /* 0: none */
+	uint64_t handle;                        /* of a ready: attach child, once it is ready */
+	struct source exit, exec, life, notice; /* pidfd; result of exec; lifeline; notify socket or
+	                                           notification descriptor */
+	bool running;                           /* exec has succeeded */
 	bool ready;
-	bool done;       /* ended, and is not to be restarted */
-	bool begun;      /* told to start since it attached, or told what to start as by its environment */
+	bool done;  /* ended, and is not to be restarted */
+	bool begun; /* told to start since it attached, or told what to start as by its environment
+	             */
 	struct heir_ticket request; /* REQ_CHILD_START or REQ_STOP */
 	bool requested;
 	int64_t ready_by, spawn_at, healthy_since;
@@ -40,9 +42,9 @@ enum stop_how { STOP_NOT, STOP_ORDERLY, STOP_KILL };
 
 struct stop {
 	enum stop_how how;
-	uint32_t first, end;  /* children */
-	uint32_t at;          /* those from here to end are gone */
-	bool told;            /* the one before at */
+	uint32_t first, end; /* children */
+	uint32_t at;         /* those from here to end are gone */
+	bool told;           /* the one before at */
 	int64_t kill_at, since;
 };
 
@@ -50,8 +52,8 @@ struct stop {
 struct errand {
 	bool active, asked, sent; /* asked: somebody waits for an answer */
 	struct request request;
-	struct kept kept;            /* the asker's, to be answered */
-	struct heir_ticket ticket;   /* what it was passed on as */
+	struct kept kept;          /* the asker's, to be answered */
+	struct heir_ticket ticket; /* what it was passed on as */
 	int64_t until;
 };
 
@@ -62,8 +64,8 @@ struct led {
 	int from;                     /* node or -1 */
 	uint8_t plan[CONF_STEPS_MAX]; /* indexes of steps */
 	uint32_t count, at, child;
-	uint32_t generation;          /* when it began */
-	uint64_t previous;            /* the owner before */
+	uint32_t generation; /* when it began */
+	uint64_t previous;   /* the owner before */
 	struct heir_ticket ticket;
 	int64_t began, step_began, deadline;
 };
@@ -78,24 +80,26 @@ struct instance {
 	uint32_t count, lead; /* lead: index of the lead child */
 	struct tree tree;
 	struct stop stop;
-	bool served, gave_up, uncounted, yielded, take_back, guest_failed, ended_normally, was_failed;
+	bool served, gave_up, uncounted, yielded, take_back, guest_failed, ended_normally,
+		was_failed;
 	enum app_start start_type; /* what children are spawned as, and started as */
 	int start_from;            /* node or -1 */
 	bool asked;
 	struct heir_ticket ask;
 	struct errand guest, yield, hand;
-	uint64_t tried;            /* nodes that a hand-over failed to */
+	uint64_t tried; /* nodes that a hand-over failed to */
 	struct led led;
-	uint64_t dead_owner;       /* handle, and since when it is known */
+	uint64_t dead_owner; /* handle, and since when it is known */
 	int64_t dead_since;
-	uint64_t watched;          /* handle of the owner whose pidfd is watched */
+	uint64_t watched; /* handle of the owner whose pidfd is watched */
 	struct source watch;
-	int64_t ask_after;         /* a start that was refused is not asked for again before */
-	int64_t noticed, claim_began, claim_ended, spawn_began; /* of the failover or takeover under way; 0: none */
-	bool stop_old;             /* the stop under way is the last step of a takeover: */
+	int64_t ask_after; /* a start that was refused is not asked for again before */
+	int64_t noticed, claim_began, claim_ended,
+		spawn_began; /* of the failover or takeover under way; 0: none */
+	bool stop_old;       /* the stop under way is the last step of a takeover: */
 	uint64_t stop_driver;
 	uint32_t stop_generation;
-	enum app_action last;      /* for the log */
+	enum app_action last; /* for the log */
 };
 
 /* A child that is dying or not ours any more, until its pidfd fires. */
@@ -132,15 +136,17 @@ struct leader {
 	struct peer peers[SHM_NODES_MAX];
 	struct zombie *zombies;
 	struct listens *listens;
-	struct asker *askers; /* who asked for the end of this node */
-	char *search;         /* directories for programs */
+	struct asker *askers;         /* who asked for the end of this node */
+	char *search;                 /* directories for programs */
 	int64_t now, up_since, again; /* again: look once more then; -1: never */
-	uint32_t changed;     /* as it was before the last look */
+	uint32_t changed;             /* as it was before the last look */
 	bool leaving, ended, fatal;
 	bool bury; /* something has died */
 	bool made; /* this process made the domain */
 };
 
-#define GRACE INT64_C(1000000000) /* how long better candidates are waited for after this leader came up */
+#define GRACE                                                                                      \
+	INT64_C(1000000000) /* how long better candidates are waited for after this leader came up \
+	                     */
 
 #endif

@@ -25,8 +25,12 @@ static struct trace_move trace_of(const struct instance *i)
 {
 	const struct led *d = &i->led;
 
-	return (struct trace_move){.app = i->app, .generation = d->generation, .kind = (enum heir_start_type)d->type,
-	                           .from = (uint32_t)(d->from + 1), .to = i->leader->node + 1, .began = d->began};
+	return (struct trace_move){.app = i->app,
+	                           .generation = d->generation,
+	                           .kind = (enum heir_start_type)d->type,
+	                           .from = (uint32_t)(d->from + 1),
+	                           .to = i->leader->node + 1,
+	                           .began = d->began};
 }
 
 static void begin_step(struct instance *i)
@@ -53,7 +57,8 @@ static void plan_kind(struct led *d, const struct instance *i, enum conf_step_ki
 
 static void make_plan(struct led *d, const struct instance *i, uint32_t how)
 {
-	bool moves = d->type == APP_TAKEOVER, exclusive = how & HEIR_EXCLUSIVE, overlap = how & HEIR_OVERLAP;
+	bool moves = d->type == APP_TAKEOVER, exclusive = how & HEIR_EXCLUSIVE,
+	     overlap = how & HEIR_OVERLAP;
 
 	d->count = 0;
 	if (moves && exclusive)
@@ -61,7 +66,8 @@ static void make_plan(struct led *d, const struct instance *i, uint32_t how)
 	for (uint32_t k = 0; k < i->conf->step_count; k++) {
 		enum conf_step_kind kind = i->conf->steps[k].kind;
 
-		if (!moves && (kind == CONF_STEP_SWITCH || kind == CONF_STEP_STOP_OLD || kind == CONF_STEP_TAKEOVER))
+		if (!moves && (kind == CONF_STEP_SWITCH || kind == CONF_STEP_STOP_OLD ||
+		               kind == CONF_STEP_TAKEOVER))
 			continue;
 		if (moves && (exclusive || overlap) && kind == CONF_STEP_STOP_OLD)
 			continue;
@@ -71,13 +77,19 @@ static void make_plan(struct led *d, const struct instance *i, uint32_t how)
 	}
 }
 
-static int begin(struct instance *i, enum app_start type, int from, uint32_t how, struct move_word *winner)
+static int begin(struct instance *i, enum app_start type, int from, uint32_t how,
+                 struct move_word *winner)
 {
 	struct leader *l = i->leader;
-	struct led d = {.active = true, .type = type, .from = from, .began = l->now,
-	                .generation = control_unpack(atom_load_acquire(&i->shm->control)).generation};
+	struct led d = {.active = true,
+	                .type = type,
+	                .from = from,
+	                .began = l->now,
+	                .generation =
+	                        control_unpack(atom_load_acquire(&i->shm->control)).generation};
 	struct trace_move move;
-	int rc = move_begin(l->shm, i->app, l->h->self, (uint32_t)type, (uint32_t)(from + 1), l->node + 1, winner);
+	int rc = move_begin(l->shm, i->app, l->h->self, (uint32_t)type, (uint32_t)(from + 1),
+	                    l->node + 1, winner);
 
 	if (rc)
 		return rc;
@@ -145,7 +157,8 @@ static void fail(struct instance *i, int error)
 	struct led *d = &i->led;
 	struct leader *l = i->leader;
 	unsigned step = d->at < d->count ? d->plan[d->at] : TRACE_STEP_NONE;
-	struct reply reply = {.error = error, .generation = d->generation,
+	struct reply reply = {.error = error,
+	                      .generation = d->generation,
 	                      .result = d->stopped_old ? HEIR_FAILED_OVER : HEIR_ABORTED};
 	uint64_t old, new;
 
@@ -154,7 +167,8 @@ static void fail(struct instance *i, int error)
 	if (d->switched) {
 		reply.result = HEIR_FAILED;
 		if (d->type == APP_TAKEOVER && d->previous && handle_alive(l->shm, d->previous) &&
-		    control_apply(&i->shm->control, &old, &new, control_switch_back, l->h->slot, handle_slot(d->previous)) == 0)
+		    control_apply(&i->shm->control, &old, &new, control_switch_back, l->h->slot,
+		                  handle_slot(d->previous)) == 0)
 			reply.result = HEIR_SWITCHED_BACK;
 		else
 			i->gave_up = true;
@@ -192,10 +206,14 @@ static enum progress ask(struct instance *i, uint64_t to, const struct request *
 }
 
 /* The children that know heir, one after the other. */
-static enum progress ask_children(struct instance *i, enum request_op op, const char *phase, int *ret_error)
+static enum progress ask_children(struct instance *i, enum request_op op, const char *phase,
+                                  int *ret_error)
 {
 	struct led *d = &i->led;
-	struct request r = {.op = op, .app = i->app, .type = (uint32_t)d->type, .from_node = (uint32_t)(d->from + 1)};
+	struct request r = {.op = op,
+	                    .app = i->app,
+	                    .type = (uint32_t)d->type,
+	                    .from_node = (uint32_t)(d->from + 1)};
 
 	snprintf(r.phase, sizeof(r.phase), "%s", phase);
 	for (; d->child < i->count; d->child++) {
@@ -232,7 +250,8 @@ static enum progress do_stop_old(struct instance *i, int *ret_error)
 	struct led *d = &i->led;
 	struct leader *l = i->leader;
 	struct request r = {.op = REQ_STOP_INSTANCE, .app = i->app, .generation = d->generation};
-	uint64_t leader = d->from >= 0 ? atom_load_acquire(&shm_node(l->shm, (uint32_t)d->from)->leader) : 0;
+	uint64_t leader =
+		d->from >= 0 ? atom_load_acquire(&shm_node(l->shm, (uint32_t)d->from)->leader) : 0;
 	enum progress p;
 
 	if (d->switched) /* its leader does it once the application is served here */
@@ -317,7 +336,8 @@ void led_advance(struct instance *i)
 		}
 		move = trace_of(i);
 		if (!d->switched || step_of(i)->kind != CONF_STEP_STOP_OLD)
-			trace_step(l->shm, l->h->slot, &move, d->plan[d->at], d->step_began, clock_ns() - d->step_began);
+			trace_step(l->shm, l->h->slot, &move, d->plan[d->at], d->step_began,
+			           clock_ns() - d->step_began);
 		if (p == STEP_FAILED) {
 			fail(i, error);
 			return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Moves of an application whose lead program knows nothing of heir: its leader owns in its place and drives the steps, one
- * after the other, without waiting.
+ * Moves of an application whose lead program knows nothing of heir: its leader owns in its place
+ * and drives the steps, one after the other, without waiting.
  */
 #ifndef HEIR_NODE_LED_H
 #define HEIR_NODE_LED_H

@@ -14,7 +14,9 @@
 #include "base/log.h"
 #include "node/loop.h"
 
-#define TAKEN_FOR INT64_C(1000000000) /* a dead leader's children may hold a port for a moment longer than it */
+#define TAKEN_FOR                                                                                  \
+	INT64_C(1000000000) /* a dead leader's children may hold a port for a moment longer than   \
+	                       it */
 #define RETRY INT64_C(20000000)
 
 struct bundle {
@@ -22,8 +24,8 @@ struct bundle {
 };
 
 struct listens {
-	struct source door;                  /* where others ask */
-	struct source ask[SHM_NODES_MAX];    /* what they were asked on */
+	struct source door;               /* where others ask */
+	struct source ask[SHM_NODES_MAX]; /* what they were asked on */
 	int fds[SHM_APPS_MAX][CONF_LISTEN_MAX];
 	bool got[SHM_APPS_MAX];
 	bool all, asked;
@@ -36,17 +38,22 @@ static socklen_t door_address(const struct leader *l, uint32_t node, struct sock
 
 	memset(ret, 0, sizeof(*ret));
 	ret->sun_family = AF_UNIX;
-	n = snprintf(ret->sun_path + 1, sizeof(ret->sun_path) - 1, "heir/%u/%s/%s", (unsigned)geteuid(), l->domain,
-	             l->conf->nodes[node]);
+	n = snprintf(ret->sun_path + 1, sizeof(ret->sun_path) - 1, "heir/%u/%s/%s",
+	             (unsigned)geteuid(), l->domain, l->conf->nodes[node]);
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
 static int send_bundle(int to, const struct listens *s, uint32_t app, uint32_t count)
 {
 	struct bundle b = {app, count};
-	union { struct cmsghdr header; char room[CMSG_SPACE(sizeof(int) * CONF_LISTEN_MAX)]; } control;
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int) * CONF_LISTEN_MAX)];
+	} control;
 	struct iovec v = {.iov_base = &b, .iov_len = sizeof(b)};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control,
+	struct msghdr m = {.msg_iov = &v,
+	                   .msg_iovlen = 1,
+	                   .msg_control = &control,
 	                   .msg_controllen = CMSG_SPACE(sizeof(int) * count)};
 	struct cmsghdr *c;
 
@@ -64,7 +71,8 @@ static bool is_of_this_user(int fd)
 	struct ucred who;
 	socklen_t size = sizeof(who);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && (who.uid == geteuid() || who.uid == 0);
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 &&
+	       (who.uid == geteuid() || who.uid == 0);
 }
 
 static void door_ready(struct leader *l, struct source *source, uint32_t events)
@@ -94,8 +102,9 @@ static bool have_all(const struct leader *l)
 static void keep_bundle(struct leader *l, const struct bundle *b, const int *fds, uint32_t count)
 {
 	struct listens *s = l->listens;
-	bool wanted = b->app < l->conf->application_count && count == l->conf->applications[b->app].listen_count &&
-	              count > 0 && !s->got[b->app];
+	bool wanted = b->app < l->conf->application_count &&
+	              count == l->conf->applications[b->app].listen_count && count > 0 &&
+	              !s->got[b->app];
 
 	for (uint32_t i = 0; i < count; i++) {
 		if (wanted)
@@ -111,9 +120,15 @@ static void keep_bundle(struct leader *l, const struct bundle *b, const int *fds
 static int receive_bundle(struct leader *l, int from)
 {
 	struct bundle b;
-	union { struct cmsghdr header; char room[CMSG_SPACE(sizeof(int) * CONF_LISTEN_MAX)]; } control;
+	union {
+		struct cmsghdr header;
+		char room[CMSG_SPACE(sizeof(int) * CONF_LISTEN_MAX)];
+	} control;
 	struct iovec v = {.iov_base = &b, .iov_len = sizeof(b)};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct msghdr m = {.msg_iov = &v,
+	                   .msg_iovlen = 1,
+	                   .msg_control = &control,
+	                   .msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(from, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fds[CONF_LISTEN_MAX];
 	uint32_t count = 0;
@@ -184,21 +199,24 @@ static void remove_dead_socket(const struct conf_listen *at)
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return;
-	if (connect(fd, (const struct sockaddr *)path, at->socket_length) < 0 && errno == ECONNREFUSED)
+	if (connect(fd, (const struct sockaddr *)path, at->socket_length) < 0 &&
+	    errno == ECONNREFUSED)
 		(void)unlink(path->sun_path);
 	close(fd);
 }
 
 static int open_socket(const struct conf_listen *at)
 {
-	int fd = socket(at->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), on = 1, rc;
+	int fd = socket(at->socket.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+	    on = 1, rc;
 
 	if (fd < 0)
 		return -errno;
 	remove_dead_socket(at);
 	if (at->socket.ss_family != AF_UNIX)
 		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, (const struct sockaddr *)&at->socket, at->socket_length) < 0 || listen(fd, SOMAXCONN) < 0) {
+	if (bind(fd, (const struct sockaddr *)&at->socket, at->socket_length) < 0 ||
+	    listen(fd, SOMAXCONN) < 0) {
 		rc = -errno;
 		close(fd);
 		return rc;
@@ -231,7 +249,9 @@ static void refuse(struct leader *l, uint32_t app, const char *address, int rc)
 	const char *name = l->conf->applications[app].name;
 
 	if (rc == -EADDRINUSE)
-		log_error("%s is taken by another program: stop that one (`ss -lptn`), or change `listen` of %s", address, name);
+		log_error("%s is taken by another program: stop that one (`ss -lptn`), or change "
+		          "`listen` of %s",
+		          address, name);
 	else
 		log_error("cannot listen on %s, `listen` of %s: %s", address, name, strerror(-rc));
 	l->fatal = true;
@@ -243,7 +263,9 @@ static void open_all(struct leader *l)
 
 	for (uint32_t i = 0; i < l->conf->application_count; i++) {
 		const char *address = "";
-		int rc = l->conf->applications[i].listen_count && !s->got[i] ? open_sockets(l, i, &address) : 0;
+		int rc = l->conf->applications[i].listen_count && !s->got[i]
+		                 ? open_sockets(l, i, &address)
+		                 : 0;
 
 		if (rc == -EADDRINUSE && s->give_up_at < 0)
 			s->give_up_at = l->now + TAKEN_FOR;

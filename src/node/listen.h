@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The sockets under `listen`. The first leader of a domain opens them; every other, and one that comes back, gets them from a
- * leader that has them, over an abstract socket, so that they are opened once and no connection in a backlog is lost.
+ * The sockets under `listen`. The first leader of a domain opens them; every other, and one that
+ * comes back, gets them from a leader that has them, over an abstract socket, so that they are
+ * opened once and no connection in a backlog is lost.
  */
 #ifndef HEIR_NODE_LISTEN_H
 #define HEIR_NODE_LISTEN_H

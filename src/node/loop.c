@@ -75,13 +75,16 @@ static void dump(struct leader *l)
 		if (!i)
 			continue;
 		view_fill(i, &s);
-		log_note("%s: owner %s, node %s, phase %s, generation %u; here %s%s%s%s; next: %s", i->conf->name,
-		         owners[s.view.owner], s.owner_node >= 0 ? l->conf->nodes[s.owner_node] : "-", phases[s.view.phase],
-		         s.control.generation, trees[s.view.tree], s.view.served ? ", served" : "",
-		         s.view.gave_up ? ", gave up" : "", s.view.asked ? ", starting" : "",
+		log_note("%s: owner %s, node %s, phase %s, generation %u; here %s%s%s%s; next: %s",
+		         i->conf->name, owners[s.view.owner],
+		         s.owner_node >= 0 ? l->conf->nodes[s.owner_node] : "-",
+		         phases[s.view.phase], s.control.generation, trees[s.view.tree],
+		         s.view.served ? ", served" : "", s.view.gave_up ? ", gave up" : "",
+		         s.view.asked ? ", starting" : "",
 		         app_action_name(app_step(&s.view).action));
 		for (uint32_t k = 0; k < i->count; k++)
-			log_note("%s/%s: pid %d%s, restarts %u", i->conf->name, i->children[k].conf->id, (int)i->children[k].pid,
+			log_note("%s/%s: pid %d%s, restarts %u", i->conf->name,
+			         i->children[k].conf->id, (int)i->children[k].pid,
 			         i->children[k].ready ? ", ready" : "", i->children[k].restarts);
 	}
 }
@@ -109,7 +112,8 @@ static void signals_ready(struct leader *l, struct source *source, uint32_t even
 			leave(l);
 			break;
 		case SIGHUP:
-			log_note("the configuration in force stays: stop the domain with `heir down` and start it with the new one");
+			log_note("the configuration in force stays: stop the domain with `heir "
+			         "down` and start it with the new one");
 			break;
 		case SIGQUIT:
 			dump(l);
@@ -173,7 +177,8 @@ static void peer_ended(struct leader *l, struct source *source, uint32_t events)
 }
 
 /* Leaders and owners of other nodes, by pidfd: the backstop of their life words. */
-static void watch_handle(struct leader *l, uint64_t handle, uint64_t *watched, struct source *source)
+static void watch_handle(struct leader *l, uint64_t handle, uint64_t *watched,
+                         struct source *source)
 {
 	int fd;
 
@@ -202,10 +207,12 @@ static uint64_t owner_of(const struct leader *l, const struct instance *i)
 static void watch_all(struct leader *l)
 {
 	for (uint32_t n = 0; n < l->conf->node_count; n++)
-		watch_handle(l, atom_load_acquire(&shm_node(l->shm, n)->leader), &l->peers[n].handle, &l->peers[n].exit);
+		watch_handle(l, atom_load_acquire(&shm_node(l->shm, n)->leader),
+		             &l->peers[n].handle, &l->peers[n].exit);
 	for (uint32_t a = 0; a < l->conf->application_count; a++)
 		if (l->instances[a])
-			watch_handle(l, owner_of(l, l->instances[a]), &l->instances[a]->watched, &l->instances[a]->watch);
+			watch_handle(l, owner_of(l, l->instances[a]), &l->instances[a]->watched,
+			             &l->instances[a]->watch);
 }
 
 /* The owners' life words, as many as there is room for. */
@@ -213,7 +220,9 @@ static unsigned add_life_words(struct leader *l, struct wait_word *words, unsign
 {
 	for (uint32_t a = 0; a < l->conf->application_count && n < WAITSET_WORDS_MAX; a++) {
 		uint64_t owner = l->instances[a] ? owner_of(l, l->instances[a]) : 0;
-		atom32 *word = owner && owner != l->h->self ? slot_life(l->shm, handle_slot(owner), LIFE_LEADER) : NULL;
+		atom32 *word = owner && owner != l->h->self
+		                       ? slot_life(l->shm, handle_slot(owner), LIFE_LEADER)
+		                       : NULL;
 		uint32_t value = word ? atom_load_acquire(word) : 0;
 
 		if (word && !life_gone(value))
@@ -289,11 +298,13 @@ void loop_run(struct leader *l)
 		int rc;
 
 		lib_sleep(l->h);
-		words[0] = (struct wait_word){&l->shm->head->changed, atom_load_acquire(&l->shm->head->changed)};
+		words[0] = (struct wait_word){&l->shm->head->changed,
+		                              atom_load_acquire(&l->shm->head->changed)};
 		n = 1 + lib_wait_words(l->h, words + 1);
 		n = add_life_words(l, words, n);
 		look(l);
-		rc = l->ended || l->fatal ? 0 : waitset_wait(&l->waits, words, n, l->epoll, l->again);
+		rc = l->ended || l->fatal ? 0
+		                          : waitset_wait(&l->waits, words, n, l->epoll, l->again);
 		lib_awake(l->h);
 		if (rc < 0) {
 			log_error("cannot wait: %s", strerror(-rc));

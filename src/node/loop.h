@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The leader's only wait, and what wakes it: descriptors, mail, a change in the segment, the death of an owner, a time. */
+/* The leader's only wait, and what wakes it: descriptors, mail, a change in the segment, the death
+ * of an owner, a time. */
 #ifndef HEIR_NODE_LOOP_H
 #define HEIR_NODE_LOOP_H
 
@@ -10,7 +11,8 @@ void loop_finish(struct leader *leader);
 /* Takes fd over: source_close() closes it. 0 or -errno, and then fd is closed. */
 int source_open(struct leader *leader, struct source *source, int fd,
                 void (*ready)(struct leader *leader, struct source *source, uint32_t events));
-void source_close(struct leader *leader, struct source *source); /* one that is closed already is allowed */
+void source_close(struct leader *leader,
+                  struct source *source); /* one that is closed already is allowed */
 /* Takes it out of the loop and gives the descriptor back. */
 int source_release(struct leader *leader, struct source *source);
 /* Look again at this time at the latest; -1 changes nothing. */

@@ -40,8 +40,9 @@ static int take_node(struct leader *l)
 
 	for (;;) {
 		if (old && !handle_gone(l->shm, old)) {
-			log_error("node %s is led already, by process %d: stop that one with `heir down -d %s %s`", node->name,
-			          (int)handle_pid(l->shm, old), l->domain, node->name);
+			log_error("node %s is led already, by process %d: stop that one with `heir "
+			          "down -d %s %s`",
+			          node->name, (int)handle_pid(l->shm, old), l->domain, node->name);
 			return HEIR_EEXIST;
 		}
 		if (atom_cas(&node->leader, &old, l->h->self))
@@ -71,7 +72,9 @@ static int find_node(struct leader *l, const char *name)
 static int create_instances(struct leader *l)
 {
 	for (uint32_t a = 0; a < l->conf->application_count; a++) {
-		int rc = shm_app(l->shm, a)->priority[l->node] ? instance_create(l, a, &l->instances[a]) : 0;
+		int rc = shm_app(l->shm, a)->priority[l->node]
+		                 ? instance_create(l, a, &l->instances[a])
+		                 : 0;
 
 		if (rc)
 			return rc;
@@ -131,7 +134,8 @@ static int begin(struct leader *l, const struct args *args)
 	return rc ? say(l, "applications", rc) : 0;
 }
 
-/* The last leader of a domain that stops removes it. Each leaves its record first, and looks then. */
+/* The last leader of a domain that stops removes it. Each leaves its record first, and looks then.
+ */
 static void leave_node(struct leader *l)
 {
 	struct shm_node *node = shm_node(l->shm, l->node);
@@ -141,11 +145,13 @@ static void leave_node(struct leader *l)
 		return;
 	for (uint32_t a = 0; a < l->conf->application_count; a++)
 		if (l->instances[a])
-			atom_store_release(&l->instances[a]->shm->instance[l->node], INSTANCE_ABSENT);
+			atom_store_release(&l->instances[a]->shm->instance[l->node],
+			                   INSTANCE_ABSENT);
 	atom_store_release(&node->state, NODE_DOWN);
 	(void)atom_cas_seq(&node->leader, &self, 0);
 	app_changed(l->shm, 0);
-	if ((atom_load_acquire(&l->shm->head->stopping) == 1 || (l->made && l->fatal)) && is_alone(l))
+	if ((atom_load_acquire(&l->shm->head->stopping) == 1 || (l->made && l->fatal)) &&
+	    is_alone(l))
 		build_unlink(l->shm);
 }
 

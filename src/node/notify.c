@@ -45,7 +45,8 @@ int notify_listen(char *address, size_t size)
 		close(fd);
 		return rc;
 	}
-	snprintf(address, size, "@%.*s", (int)(length - offsetof(struct sockaddr_un, sun_path) - 1), at.sun_path + 1);
+	snprintf(address, size, "@%.*s", (int)(length - offsetof(struct sockaddr_un, sun_path) - 1),
+	         at.sun_path + 1);
 	return fd;
 }
 
@@ -65,7 +66,8 @@ static bool is_mine(struct msghdr *m)
 	struct ucred who;
 
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS || c->cmsg_len < CMSG_LEN(sizeof(who)))
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS ||
+		    c->cmsg_len < CMSG_LEN(sizeof(who)))
 			continue;
 		memcpy(&who, CMSG_DATA(c), sizeof(who));
 		return who.uid == geteuid() || who.uid == 0;
@@ -79,9 +81,15 @@ bool notify_heard_ready(int fd)
 
 	for (;;) {
 		char text[4097];
-		union { struct cmsghdr header; char room[CMSG_SPACE(sizeof(struct ucred))]; } control;
+		union {
+			struct cmsghdr header;
+			char room[CMSG_SPACE(sizeof(struct ucred))];
+		} control;
 		struct iovec v = {.iov_base = text, .iov_len = sizeof(text) - 1};
-		struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		struct msghdr m = {.msg_iov = &v,
+		                   .msg_iovlen = 1,
+		                   .msg_control = &control,
+		                   .msg_controllen = sizeof(control)};
 		ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 		if (n < 0)

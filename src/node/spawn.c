@@ -184,7 +184,8 @@ unsigned spawn_kill_adopted(const char *domain, const char *node, const char *ap
 		if (is_known(pids[i], arg) || !has_environment(pids[i], wanted, 3))
 			continue;
 		alive++;
-		(void)kill(pids[i], SIGKILL); /* a child that this process has not reaped: the pid is no other's */
+		(void)kill(pids[i], SIGKILL); /* a child that this process has not reaped: the pid
+		                                 is no other's */
 	}
 	return alive;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * heir up: the domain made or found, a leader for every node, and one that dies started again. It holds nothing: when it
- * dies, everything goes on, and the next one finds the leaders that run.
+ * heir up: the domain made or found, a leader for every node, and one that dies started again. It
+ * holds nothing: when it dies, everything goes on, and the next one finds the leaders that run.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,11 +40,11 @@
 
 struct led_node {
 	const char *name;
-	pid_t pid;       /* 0: does not run, or is not known to */
+	pid_t pid; /* 0: does not run, or is not known to */
 	int pidfd;
-	bool mine;       /* started by this process */
-	bool been_up;    /* while this process watched it */
-	bool stopped;    /* in order, and not by this process: not started again */
+	bool mine;    /* started by this process */
+	bool been_up; /* while this process watched it */
+	bool stopped; /* in order, and not by this process: not started again */
 	unsigned failures;
 	int64_t up_since, start_at;
 };
@@ -156,7 +156,8 @@ static void kill_orphans(struct up *u)
 static void ended(struct up *u, struct led_node *n)
 {
 	siginfo_t info = {0};
-	bool known = n->mine && waitid(P_PID, (id_t)n->pid, &info, WEXITED | WNOHANG) == 0 && info.si_pid;
+	bool known = n->mine && waitid(P_PID, (id_t)n->pid, &info, WEXITED | WNOHANG) == 0 &&
+	             info.si_pid;
 	bool in_order = known && info.si_code == CLD_EXITED && info.si_status == 0;
 	uint32_t index = (uint32_t)(n - u->nodes);
 
@@ -171,7 +172,8 @@ static void ended(struct up *u, struct led_node *n)
 	if (is_stopping(u))
 		return;
 	if (in_order) {
-		log_note("node %s has stopped; `heir node -d %s %s` starts it again", n->name, u->domain, n->name);
+		log_note("node %s has stopped; `heir node -d %s %s` starts it again", n->name,
+		         u->domain, n->name);
 		n->stopped = true;
 	} else if (!n->been_up && !u->said) {
 		log_error("node %s could not start; the domain is stopped", n->name);
@@ -179,7 +181,8 @@ static void ended(struct up *u, struct led_node *n)
 		stop_domain(u);
 	} else {
 		if (known && info.si_code != CLD_EXITED)
-			log_warning("node %s was killed by signal %d and is started again", n->name, info.si_status);
+			log_warning("node %s was killed by signal %d and is started again", n->name,
+			            info.si_status);
 		else
 			log_warning("node %s has ended and is started again", n->name);
 		delay(u, n);
@@ -206,7 +209,8 @@ static void say_standbys(const struct up *u, uint32_t app, int owner, char *text
 	const char *between = ", standby ";
 
 	for (uint32_t n = 0; n < u->conf->node_count; n++)
-		if ((int)n != owner && atom_load_acquire(&shm_app(u->shm, app)->instance[n]) == INSTANCE_STANDBY) {
+		if ((int)n != owner &&
+		    atom_load_acquire(&shm_app(u->shm, app)->instance[n]) == INSTANCE_STANDBY) {
 			add_text(text, size, between, u->conf->nodes[n]);
 			between = " and ";
 		}
@@ -222,7 +226,9 @@ static bool waits_for_standby(const struct up *u, uint32_t app, int owner)
 	for (uint32_t n = 0; n < u->conf->node_count; n++) {
 		uint32_t state = atom_load_acquire(&((struct shm_app *)(uintptr_t)a)->instance[n]);
 
-		if ((int)n != owner && a->priority[n] && (state == INSTANCE_STARTING || state == INSTANCE_ABSENT) && !u->nodes[n].stopped)
+		if ((int)n != owner && a->priority[n] &&
+		    (state == INSTANCE_STARTING || state == INSTANCE_ABSENT) &&
+		    !u->nodes[n].stopped)
 			waits = true;
 	}
 	return waits && u->now - u->nodes[0].up_since < 2 * NS_PER_SECOND;
@@ -233,7 +239,8 @@ static void say_try(const struct up *u, char *text, size_t size)
 	for (uint32_t a = 0; a < u->conf->application_count; a++)
 		for (uint32_t k = 0; k < u->conf->applications[a].listen_count; k++) {
 			const struct conf_listen *at = &u->conf->applications[a].listen[k];
-			const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)&at->socket;
+			const struct sockaddr_in *in =
+				(const struct sockaddr_in *)(const void *)&at->socket;
 			char port[16];
 
 			if (strcmp(at->name, "resp") != 0 || at->socket.ss_family != AF_INET)
@@ -276,7 +283,8 @@ static void say_up(struct up *u)
 	detach_done();
 }
 
-/* A second interrupt kills; one that comes at once is the same one, sent to the process and to its group. */
+/* A second interrupt kills; one that comes at once is the same one, sent to the process and to its
+ * group. */
 static void interrupted(struct up *u, bool again)
 {
 	if (u->stop_asked == 0) {
@@ -301,21 +309,27 @@ static void take_signals(struct up *u)
 		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
 			interrupted(u, info.ssi_signo == SIGINT);
 		} else if (info.ssi_signo == SIGHUP) {
-			log_note("the configuration in force stays: stop the domain with `heir down` and start it with the new one");
+			log_note("the configuration in force stays: stop the domain with `heir "
+			         "down` and start it with the new one");
 		} else if (info.ssi_signo == SIGQUIT) {
 			for (uint32_t n = 0; n < u->conf->node_count; n++)
 				if (u->nodes[n].pid)
-					(void)syscall(SYS_pidfd_send_signal, u->nodes[n].pidfd, SIGQUIT, NULL, 0);
+					(void)syscall(SYS_pidfd_send_signal, u->nodes[n].pidfd,
+					              SIGQUIT, NULL, 0);
 		} else {
 			siginfo_t dead = {0};
 			bool known = false;
 
-			/* Leaders are reaped where their pidfds are seen; the rest is what they left. */
-			while (!known && waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) == 0 && dead.si_pid) {
+			/* Leaders are reaped where their pidfds are seen; the rest is what they
+			 * left. */
+			while (!known &&
+			       waitid(P_ALL, 0, &dead, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+			       dead.si_pid) {
 				for (uint32_t n = 0; n < u->conf->node_count; n++)
 					known |= u->nodes[n].pid == dead.si_pid;
 				if (!known)
-					(void)waitid(P_PID, (id_t)dead.si_pid, &dead, WEXITED | WNOHANG);
+					(void)waitid(P_PID, (id_t)dead.si_pid, &dead,
+					             WEXITED | WNOHANG);
 			}
 		}
 	}
@@ -343,7 +357,8 @@ static bool look(struct up *u)
 		struct led_node *node = &u->nodes[n];
 
 		adopt_or_start(u, node, n);
-		node->been_up |= node->pid && atom_load_acquire(&shm_node(u->shm, n)->state) == NODE_UP;
+		node->been_up |=
+			node->pid && atom_load_acquire(&shm_node(u->shm, n)->state) == NODE_UP;
 		alive |= node->pid != 0;
 		coming |= !node->stopped && !is_stopping(u);
 	}
@@ -355,7 +370,8 @@ static bool look(struct up *u)
 static void run(struct up *u)
 {
 	for (;;) {
-		struct wait_word word = {&u->shm->head->changed, atom_load_acquire(&u->shm->head->changed)};
+		struct wait_word word = {&u->shm->head->changed,
+		                         atom_load_acquire(&u->shm->head->changed)};
 		int rc;
 
 		if (!look(u))
@@ -383,7 +399,8 @@ static int begin(struct up *u)
 	u->epoll = epoll_create1(EPOLL_CLOEXEC);
 	u->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (u->epoll < 0 || u->signals < 0 || sigprocmask(SIG_BLOCK, &set, NULL) < 0 ||
-	    epoll_ctl(u->epoll, EPOLL_CTL_ADD, u->signals, &e) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+	    epoll_ctl(u->epoll, EPOLL_CTL_ADD, u->signals, &e) < 0 ||
+	    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return -errno;
 	rc = lib_open(u->domain, (struct slot_place){KIND_CLIENT, -1, -1, -1}, &u->h);
 	if (rc)
@@ -393,7 +410,9 @@ static int begin(struct up *u)
 	(void)bury_all(u->shm, u->h->slot);
 	build_resume(u->shm, 0);
 	for (uint32_t n = 0; n < u->conf->node_count; n++) {
-		u->nodes[n] = (struct led_node){.name = u->conf->nodes[n], .pidfd = -1, .up_since = u->now};
+		u->nodes[n] = (struct led_node){.name = u->conf->nodes[n],
+		                                .pidfd = -1,
+		                                .up_since = u->now};
 		adopt_or_start(u, &u->nodes[n], n);
 	}
 	return waitset_init(&u->waits, 0);
@@ -409,8 +428,10 @@ static int finish(struct up *u)
 	if (stopping)
 		build_unlink(u->shm);
 	else if (u->shm && !is_stopping(u))
-		log_note("all nodes have stopped; the domain's state is kept: `heir up -d %s` goes on with it,"
-		         " `heir up -d %s --discard` starts anew", u->domain, u->domain);
+		log_note("all nodes have stopped; the domain's state is kept: `heir up -d %s` goes "
+		         "on with it,"
+		         " `heir up -d %s --discard` starts anew",
+		         u->domain, u->domain);
 	waitset_finish(&u->waits);
 	heir_close(u->h);
 	conf_free(u->conf);

@@ -19,7 +19,8 @@ bool view_is_up(const struct leader *l, uint32_t node)
 
 static bool is_coming(const struct leader *l, uint32_t node)
 {
-	return !view_is_up(l, node) && atom_load_acquire(&shm_node(l->shm, node)->state) != NODE_STOPPING;
+	return !view_is_up(l, node) &&
+	       atom_load_acquire(&shm_node(l->shm, node)->state) != NODE_STOPPING;
 }
 
 static bool is_permitted(const struct instance *i, uint32_t node)
@@ -30,7 +31,8 @@ static bool is_permitted(const struct instance *i, uint32_t node)
 static bool gave_up_there(const struct instance *i, uint32_t node)
 {
 	for (uint32_t k = 0; k < i->count; k++) {
-		uint64_t w = atom_load_relaxed(&shm_role(i->leader->shm, i->shm->first_role + k)->child[node]);
+		uint64_t w = atom_load_relaxed(
+			&shm_role(i->leader->shm, i->shm->first_role + k)->child[node]);
 
 		if ((w >> 24 & 0xff) == CHILD_FAILED)
 			return true;
@@ -86,7 +88,8 @@ static bool depends_on_running(const struct instance *i)
 {
 	for (uint32_t k = 0; k < i->conf->dependency_count; k++) {
 		const struct shm *shm = i->leader->shm;
-		struct control c = control_unpack(atom_load_acquire(&shm_app(shm, i->conf->dependencies[k])->control));
+		struct control c = control_unpack(
+			atom_load_acquire(&shm_app(shm, i->conf->dependencies[k])->control));
 
 		if (c.phase != PHASE_SERVING || handle_gone(shm, slot_handle(shm, c.owner)))
 			return false;
@@ -96,8 +99,10 @@ static bool depends_on_running(const struct instance *i)
 
 static void fill_owner(struct instance *i, struct seen *s)
 {
-	static const enum app_phase phases[] = {[PHASE_DOWN] = APP_DOWN, [PHASE_SERVING] = APP_SERVING,
-	                                        [PHASE_HELD] = APP_HELD, [PHASE_MOVING] = APP_MOVING,
+	static const enum app_phase phases[] = {[PHASE_DOWN] = APP_DOWN,
+	                                        [PHASE_SERVING] = APP_SERVING,
+	                                        [PHASE_HELD] = APP_HELD,
+	                                        [PHASE_MOVING] = APP_MOVING,
 	                                        [PHASE_RECOVERING] = APP_MOVING};
 	struct leader *l = i->leader;
 	struct app_view *v = &s->view;
@@ -122,7 +127,8 @@ static void fill_owner(struct instance *i, struct seen *s)
 		v->owner = s->owner == instance_lead(i)->handle ? OWNER_CHILD : OWNER_OTHER;
 }
 
-/* Since when the owner is known to be dead; for a leader's own application that is held, since when it is. */
+/* Since when the owner is known to be dead; for a leader's own application that is held, since when
+ * it is. */
 static void fill_dead_since(struct instance *i, struct seen *s)
 {
 	struct app_view *v = &s->view;
@@ -200,7 +206,8 @@ static bool somebody_drives(const struct instance *i)
 	uint32_t driver = move_unpack(atom_load_acquire(&i->shm->move)).slot;
 	int64_t deadline = move_deadline(l->shm, i->app);
 
-	/* One that is stopped, and its leader too, is not waited for for ever: what it does later meets another control word. */
+	/* One that is stopped, and its leader too, is not waited for for ever: what it does later
+	 * meets another control word. */
 	return driver && driver != l->h->slot && move_driver_alive(l->shm, i->app) &&
 	       (deadline < 0 || l->now < deadline + OVERDUE);
 }
@@ -217,7 +224,8 @@ static void fill_here(struct instance *i, struct app_view *v)
 	v->in_place = i->shm->flags & APP_RESTART_IN_PLACE;
 	v->give_up_stop = i->shm->flags & APP_GIVE_UP_STOP;
 	v->claim_grace = (int64_t)i->shm->claim_grace;
-	v->failover_timeout = i->shm->failover_timeout == CONF_INFINITY ? -1 : (int64_t)i->shm->failover_timeout;
+	v->failover_timeout =
+		i->shm->failover_timeout == CONF_INFINITY ? -1 : (int64_t)i->shm->failover_timeout;
 	v->permitted = is_permitted(i, l->node);
 	v->able = listen_ready(l, i->app);
 	v->dependencies = depends_on_running(i);
@@ -232,8 +240,10 @@ static void fill_here(struct instance *i, struct app_view *v)
 	v->spawn_at = instance_spawn_at(i);
 	v->grace_until = l->up_since + GRACE;
 	v->driver = somebody_drives(i);
-	v->first_start = v->owner == OWNER_LEADER ? i->start_type == APP_NORMAL :
-	                 move_unpack(atom_load_acquire(&i->shm->move)).type == HEIR_NORMAL;
+	v->first_start =
+		v->owner == OWNER_LEADER
+			? i->start_type == APP_NORMAL
+			: move_unpack(atom_load_acquire(&i->shm->move)).type == HEIR_NORMAL;
 }
 
 void view_fill(struct instance *i, struct seen *s)

@@ -12,7 +12,7 @@
 #include "state/control.h"
 #include "state/state.h"
 
-#define NS_PER_MS INT64_C(1000000)
+#define NS_PER_MS     INT64_C(1000000)
 #define FENCE_TIMEOUT INT64_C(2000000000)
 
 void app_changed(const struct shm *shm, uint32_t app)
@@ -71,8 +71,8 @@ int app_recover(const struct shm *shm, uint32_t app, uint64_t me, struct state *
 }
 
 /* Wait for the commit of an open transaction, or the death of its writer; at the deadline, or if it is dying, fence it. */
-static int wait_for_writer(const struct shm *shm, struct shm_app *a, uint64_t word, uint64_t owner, int64_t deadline,
-                           int *ret_forced)
+static int wait_for_writer(const struct shm *shm, struct shm_app *a, uint64_t word, uint64_t owner,
+			   int64_t deadline, int *ret_forced)
 {
 	struct shm_slot *s = shm_slot(shm, handle_slot(owner));
 	struct futex_waitv words[2];
@@ -93,8 +93,8 @@ static int wait_for_writer(const struct shm *shm, struct shm_app *a, uint64_t wo
 }
 
 /* One look and at most one CAS: 1 acquired, 0 look again, negative. */
-static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum acquire_how how, int64_t deadline,
-                        struct acquired *got)
+static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum acquire_how how,
+			int64_t deadline, struct acquired *got)
 {
 	struct shm_app *a = shm_app(shm, app);
 	uint64_t w = atom_load_acquire(&a->control), owner, word;
@@ -128,7 +128,7 @@ static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum a
 }
 
 int app_acquire(const struct shm *shm, uint32_t app, uint64_t me, enum acquire_how how, struct state *state,
-                struct acquired *ret)
+		struct acquired *ret)
 {
 	struct shm_app *a = shm_app(shm, app);
 	int64_t deadline = deadline_after((int64_t)a->yield_timeout);
@@ -170,19 +170,23 @@ int app_release(const struct shm *shm, uint32_t app, uint64_t me)
 
 struct move_word move_unpack(uint64_t w)
 {
-	return (struct move_word){.slot = (uint32_t)w & 0xfff, .step = (uint32_t)(w >> 12) & 0xff,
-	                          .type = (uint32_t)(w >> 20) & 0xf, .from = (uint32_t)(w >> 24) & 0x1f,
-	                          .to = (uint32_t)(w >> 29) & 0x1f, .sequence = (uint32_t)(w >> 40)};
+	return (struct move_word){.slot = (uint32_t)w & 0xfff,
+				  .step = (uint32_t)(w >> 12) & 0xff,
+				  .type = (uint32_t)(w >> 20) & 0xf,
+				  .from = (uint32_t)(w >> 24) & 0x1f,
+				  .to = (uint32_t)(w >> 29) & 0x1f,
+				  .sequence = (uint32_t)(w >> 40)};
 }
 
 uint64_t move_pack(struct move_word m)
 {
 	return (uint64_t)(m.slot & 0xfff) | (uint64_t)(m.step & 0xff) << 12 | (uint64_t)(m.type & 0xf) << 20 |
-	       (uint64_t)(m.from & 0x1f) << 24 | (uint64_t)(m.to & 0x1f) << 29 | (uint64_t)(m.sequence & 0xffffff) << 40;
+	       (uint64_t)(m.from & 0x1f) << 24 | (uint64_t)(m.to & 0x1f) << 29 |
+	       (uint64_t)(m.sequence & 0xffffff) << 40;
 }
 
 int move_begin(const struct shm *shm, uint32_t app, uint64_t me, uint32_t type, uint32_t from, uint32_t to,
-               struct move_word *ret_winner)
+	       struct move_word *ret_winner)
 {
 	struct shm_app *a = shm_app(shm, app);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Taking what a dead or switched-away owner left: wait for a writer, fence it, undo, redo. One function for workers and
- * leaders, for every way in which ownership is taken.
+ * Taking what a dead or switched-away owner left: wait for a writer, fence it, undo, redo. One function for
+ * workers and leaders, for every way in which ownership is taken.
  */
 #ifndef HEIR_PROC_RECOVER_H
 #define HEIR_PROC_RECOVER_H
@@ -9,7 +9,8 @@
 #include "proc/slot.h"
 
 enum acquire_how {
-	ACQUIRE_CLAIM,  /* only if the owner is dead, or there is none: a failover, a start, a restart in place */
+	/* only if the owner is dead, or there is none: a failover, a start, a restart in place */
+	ACQUIRE_CLAIM,
 	ACQUIRE_SWITCH, /* planned: at rest at once; open: want, wait yield_timeout, then fence */
 };
 
@@ -23,23 +24,30 @@ struct acquired {
 };
 
 /*
- * Make `me` (a handle of the caller) the owner of app, phase MOVING, state undone to the last commit, last record redone.
- * state may be NULL where the application has none, or when the caller has not mapped it (then it is mapped for the undo).
- * HEIR_EAGAIN: the owner lives (ACQUIRE_CLAIM), or another was quicker: look again. HEIR_ETIMEDOUT: a writer cannot be
- * fenced; nothing changed but want, retry. EGENERATION, ECORRUPT, -errno.
+ * Make `me` (a handle of the caller) the owner of app, phase MOVING, state undone to the last commit, last
+ * record redone. state may be NULL where the application has none, or when the caller has not mapped it (then
+ * it is mapped for the undo). HEIR_EAGAIN: the owner lives (ACQUIRE_CLAIM), or another was quicker: look again.
+ * HEIR_ETIMEDOUT: a writer cannot be fenced; nothing changed but want, retry. EGENERATION, ECORRUPT, -errno.
  */
 struct state;
 int app_acquire(const struct shm *shm, uint32_t app, uint64_t me, enum acquire_how how, struct state *state,
                 struct acquired *ret);
-/* The rest of the claim after its CAS (undo, recovered, redo), also when RECOVERING or MOVING was found with owner me. */
+/*
+ * The rest of the claim after its CAS (undo, recovered, redo), also when RECOVERING or MOVING was found with
+ * owner me.
+ */
 int app_recover(const struct shm *shm, uint32_t app, uint64_t me, struct state *state);
 /* Owner dead and nobody is to run it: claim, recover, release to DOWN. */
 int app_release(const struct shm *shm, uint32_t app, uint64_t me);
-/* Tell leaders and watchers that something about the application changed (control word or readiness). Two wakes. */
+/*
+ * Tell leaders and watchers that something about the application changed (control word or readiness). Two
+ * wakes.
+ */
 void app_changed(const struct shm *shm, uint32_t app);
 
 /*
- * Who drives a move: CAS none or dead -> me. The word: {slot:12 | step:8 | type:4 | from+1:5 | to+1:5 | 0:6 | sequence:24}.
+ * Who drives a move: CAS none or dead -> me. The word: {slot:12 | step:8 | type:4 | from+1:5 | to+1:5 | 0:6 |
+ * sequence:24}.
  */
 struct move_word { uint32_t slot, step, type, from, to, sequence; };
 struct move_word move_unpack(uint64_t w);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What processes of a domain ask of each other by direct mail (cells of kind CELL_CONTROL): the body of the request and of
- * the reply. Read as input: size, op and ranges are checked by request_valid().
+ * What processes of a domain ask of each other by direct mail (cells of kind CELL_CONTROL): the body of the
+ * request and of the reply. Read as input: size, op and ranges are checked by request_valid().
  */
 #ifndef HEIR_PROC_REQUEST_H
 #define HEIR_PROC_REQUEST_H
@@ -10,15 +10,27 @@
 
 enum request_op {
 	/* to the lead worker of a node, by its leader, or by any client for REQ_TAKEOVER */
-	REQ_START = 1,  /* begin to serve as type normal, failover or local: drives the steps; answered when serving or failed */
-	REQ_TAKEOVER,   /* take the application over; also to a leader, where the instance is cold: it spawns, then passes the request on */
+	/*
+	 * begin to serve as type normal, failover or local: drives the steps; answered when serving or
+	 * failed
+	 */
+	REQ_START = 1,
+	/*
+	 * take the application over; also to a leader, where the instance is cold: it spawns, then passes
+	 * the request on
+	 */
+	REQ_TAKEOVER,
 	/* to any worker */
 	REQ_STOP,       /* prep_stop, stop, exit 0; the reply is sent before it exits */
 	/* to a worker of another role, by the lead worker of the same node */
 	REQ_CHILD_START, /* run start(type, from) */
 	REQ_CHILD_PHASE, /* run start_phase(phase, type, from) */
 	/* to a leader */
-	REQ_STOP_INSTANCE, /* exclusive takeover: hold, stop the instance; answered when the kernel has confirmed that it is gone */
+	/*
+	 * exclusive takeover: hold, stop the instance; answered when the kernel has confirmed that it is
+	 * gone
+	 */
+	REQ_STOP_INSTANCE,
 };
 
 struct request {

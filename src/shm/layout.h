@@ -4,9 +4,10 @@
  *
  *   head | nodes | applications | roles | slots | mailboxes | rings | cells | buckets | name cells | trace rings | configuration
  *
- * The place of each part follows from the limits in the head by carve() alone; no offset is stored. A process loads the
- * limits once, at the gate (segment.c), checks that the carved size is the file's size, and from then on uses its private
- * struct shm. Every index that is read from the segment goes through an accessor there that returns NULL when out of range.
+ * The place of each part follows from the limits in the head by carve() alone; no offset is stored. A process
+ * loads the limits once, at the gate (segment.c), checks that the carved size is the file's size, and from then
+ * on uses its private struct shm. Every index that is read from the segment goes through an accessor there that
+ * returns NULL when out of range.
  *
  * "Static" fields are written by the creator before the segment is linked into place and by nobody afterwards.
  * Everything else is an aligned atomic word whose comment names its writer. Reserved fields are zero.
@@ -41,7 +42,8 @@ struct shm_limits { /* static */
 	uint32_t apps;
 	uint32_t roles;
 	uint32_t slots;      /* processes + 1: slot 0 is never used */
-	uint32_t cells;      /* messages + 1: cell 0 is never used; a ring has the next power of two of entries */
+	/* messages + 1: cell 0 is never used; a ring has the next power of two of entries */
+	uint32_t cells;
 	uint32_t message;    /* bytes of a request or a reply, multiple of 64 */
 	uint32_t buckets;    /* power of two */
 	uint32_t name_cells; /* + 1: name cell 0 is never used */
@@ -64,7 +66,8 @@ struct shm_head {
 	struct shm_limits limits;
 	_Alignas(CACHE_LINE) atom32 changed; /* futex: +1 by anyone after a change that leaders act upon */
 	atom32 stopping;                     /* futex: 0, 1 stop, 2 stop and keep; CLI or `up` */
-	atom64 opener;                       /* handle of the leader that opens the listen sockets; CAS 0 or dead -> me */
+	/* handle of the leader that opens the listen sockets; CAS 0 or dead -> me */
+	atom64 opener;
 	atom64 join_hint;                    /* where the next joiner begins to look for a slot; anyone */
 	atom64 reserved[5];
 };
@@ -79,9 +82,9 @@ struct shm_node {
 enum node_state { NODE_DOWN, NODE_STARTING, NODE_UP, NODE_STOPPING };
 
 /*
- * What was committed last, so that whoever owns the application next can redo it. Written by the owner while open, into
- * record[!parity]; made valid by the commit's CAS, which flips parity. Words are atomics only because a stale reader may
- * look (its CASes then fail by generation); see mail/record.h.
+ * What was committed last, so that whoever owns the application next can redo it. Written by the owner while
+ * open, into record[!parity]; made valid by the commit's CAS, which flips parity. Words are atomics only
+ * because a stale reader may look (its CASes then fail by generation); see mail/record.h.
  */
 struct shm_record {
 	atom64 cell;   /* {generation:32 | cell:32}; 0: no message in this transaction */
@@ -98,7 +101,8 @@ struct shm_app {
 	/* static */
 	char name[SHM_NAME_MAX + 1];
 	uint32_t first_role, roles;
-	uint32_t lead_role;        /* domain-wide index: the role whose process is the owner; it has the state, if any has */
+	/* domain-wide index: the role whose process is the owner; it has the state, if any has */
+	uint32_t lead_role;
 	uint32_t flags;            /* APP_… */
 	uint64_t state_size, undo_size;
 	uint64_t step_timeout, yield_timeout, claim_grace, failover_timeout; /* ns */
@@ -113,9 +117,11 @@ struct shm_app {
 	atom64 redone;                       /* {generation}: the owner's, after redo; informative */
 	/* Who drives a move, and where it is: state/move.h. CAS. */
 	_Alignas(CACHE_LINE) atom64 move;
-	atom64 deadline;  /* {ms of CLOCK_MONOTONIC:40 | sequence of the move word it belongs to:24}; the driver */
+	/* {ms of CLOCK_MONOTONIC:40 | sequence of the move word it belongs to:24}; the driver */
+	atom64 deadline;
 	atom64 previous;  /* handle of the owner before the switch; the driver, before the switch */
-	atom64 start;     /* {type:8 | from node + 1:8 | generation:32}: of the present owner; the owner while MOVING */
+	/* {type:8 | from node + 1:8 | generation:32}: of the present owner; the owner while MOVING */
+	atom64 start;
 	atom64 failovers; /* {seconds of CLOCK_MONOTONIC:32 | count:32}; CAS by a claimant */
 	atom64 permitted; /* bit per node; CAS */
 	atom32 failed;    /* 1: failovers beyond the intensity; CAS by whoever finds it, cleared by start */
@@ -126,9 +132,11 @@ struct shm_app {
 };
 enum {
 	APP_HOT = 1,
-	APP_RESTART_IN_PLACE = 2, /* a dead lead is restarted in place by its leader, the standby does not claim */
+	/* a dead lead is restarted in place by its leader, the standby does not claim */
+	APP_RESTART_IN_PLACE = 2,
 	APP_TAKE_BACK = 4,
-	APP_LED = 8,              /* the lead role is a program that knows nothing of heir: its leader owns in its place */
+	/* the lead role is a program that knows nothing of heir: its leader owns in its place */
+	APP_LED = 8,
 	APP_EXCLUSIVE = 16,       /* informative: the configured list begins with stop_old */
 	APP_GIVE_UP_STOP = 32,
 };
@@ -138,15 +146,17 @@ struct shm_role {
 	char id[64];                           /* static */
 	uint32_t app, flags;                   /* static; ROLE_… */
 	uint64_t reserved;
-	atom64 candidate[SHM_NODES_MAX];       /* handle of the process that fills it on that node; CAS 0 or dead -> me, by it */
+	/* handle of the process that fills it on that node; CAS 0 or dead -> me, by it */
+	atom64 candidate[SHM_NODES_MAX];
 	atom64 child[SHM_NODES_MAX];           /* {restarts:32 | state:8 | pid:24}; that node's leader */
 };
 enum { ROLE_ATTACH = 1, ROLE_STATE = 2 };
 enum child_state { CHILD_ABSENT, CHILD_STARTING, CHILD_RUNNING, CHILD_STOPPING, CHILD_RESTARTING, CHILD_FAILED };
 
 /*
- * A life word is the lock word of a robust, process-shared mutex that is locked once and never unlocked while the thread
- * lives: the kernel sets FUTEX_OWNER_DIED in it and wakes one waiter when the thread dies or execs. One line a watcher.
+ * A life word is the lock word of a robust, process-shared mutex that is locked once and never unlocked while
+ * the thread lives: the kernel sets FUTEX_OWNER_DIED in it and wakes one waiter when the thread dies or execs.
+ * One line a watcher.
  */
 struct shm_life {
 	_Alignas(CACHE_LINE) pthread_mutex_t mutex; /* the slot's thread */
@@ -155,7 +165,8 @@ enum { LIFE_HEIR, LIFE_LEADER, LIFE_SPARE0, LIFE_SPARE1 };
 
 struct shm_slot {
 	_Alignas(CACHE_LINE) atom64 word; /* {incarnation:32 | state:8 | pid:24}; CAS: proc/slot.h */
-	atom64 place;                     /* {kind:8 | node + 1:8 | app + 1:16 | role + 1:32}; the slot's thread */
+	/* {kind:8 | node + 1:8 | app + 1:16 | role + 1:32}; the slot's thread */
+	atom64 place;
 	atom64 started;                   /* field 22 of /proc/PID/stat; the slot's thread */
 	atom64 version;                   /* state version it understands; the slot's thread */
 	atom32 ready;                     /* worker_state; the slot's thread */
@@ -169,12 +180,18 @@ enum slot_state { SLOT_FREE, SLOT_JOINING, SLOT_ALIVE, SLOT_DEAD };
 enum slot_kind { KIND_CLIENT = 1, KIND_WORKER, KIND_LEADER };
 enum worker_state { WORKER_INIT, WORKER_STANDBY, WORKER_STARTING, WORKER_SERVING, WORKER_LOST, WORKER_STOPPING };
 
-/* A mailbox: role r has mailbox r, slot s has mailbox roles + s. Its ring is entries of {ticket:32 | cell:32}: mail/mailbox.h. */
+/*
+ * A mailbox: role r has mailbox r, slot s has mailbox roles + s. Its ring is entries of {ticket:32 | cell:32}:
+ * mail/mailbox.h.
+ */
 struct shm_mailbox {
-	_Alignas(CACHE_LINE) atom64 head; /* next ticket to take; CAS by the redo; its low half is the futex of senders that found it full */
-	atom32 senders;                   /* how many of these sleep; +1 -1 by them (the dead leave it too high: one more wake) */
+	/* next ticket to take; CAS by the redo; its low half is the futex of senders that found it full */
+	_Alignas(CACHE_LINE) atom64 head;
+	/* how many of these sleep; +1 -1 by them (the dead leave it too high: one more wake) */
+	atom32 senders;
 	_Alignas(CACHE_LINE) atom64 tail; /* next ticket to fill; CAS by anyone */
-	_Alignas(CACHE_LINE) atom32 doorbell; /* futex: +1 by anyone after publishing, then woken if a reader sleeps */
+	/* futex: +1 by anyone after publishing, then woken if a reader sleeps */
+	_Alignas(CACHE_LINE) atom32 doorbell;
 	atom32 sleepers;                      /* readers that sleep or are about to; +1 -1 by them (as above) */
 	atom32 aside;                         /* messages set aside; the owner's redo */
 	atom32 pad;
@@ -182,7 +199,8 @@ struct shm_mailbox {
 };
 
 struct shm_cell {
-	_Alignas(CACHE_LINE) atom64 word; /* {generation:32 | slot:12 | deliveries:8 | flags:4 | state:8}: mail/cell.h */
+	/* {generation:32 | slot:12 | deliveries:8 | flags:4 | state:8}: mail/cell.h */
+	_Alignas(CACHE_LINE) atom64 word;
 	atom32 kind;        /* enum cell_kind; sender while OWNED */
 	atom32 mailbox;     /* where it is or was published; sender while OWNED */
 	atom32 name_size;   /* bytes of the name at the start of the data; sender while OWNED */
@@ -190,7 +208,11 @@ struct shm_cell {
 	atom32 status;      /* 0 or a negative error; reader while it holds the cell */
 	atom32 reply_size;  /* reader while it holds the cell */
 	atom64 sent_ns;     /* sender while OWNED */
-	atom64 target;      /* handle that a direct message is meant for; 0: a role; sender, or holder that passes it on, while OWNED */
+	/*
+	 * handle that a direct message is meant for; 0: a role; sender, or holder that passes it on, while
+	 * OWNED
+	 */
+	atom64 target;
 	atom32 holder;      /* slot of the reader that took it last; that reader, before it takes */
 	atom32 pad;
 	atom64 reserved[1];
@@ -208,16 +230,21 @@ struct shm_trace_record { /* 32 bytes; trace/tracering.h */
 	atom64 words[4];
 };
 struct shm_trace_head { /* one a slot, in front of its records */
-	_Alignas(CACHE_LINE) atom64 next; /* number of the next record; the slot's thread; goes on over incarnations */
+	/* number of the next record; the slot's thread; goes on over incarnations */
+	_Alignas(CACHE_LINE) atom64 next;
 };
 
-/* The file beside the segment that holds one application's state: head, undo log, data. Mapped by the role's workers alone. */
+/*
+ * The file beside the segment that holds one application's state: head, undo log, data. Mapped by the role's
+ * workers alone.
+ */
 #define STATE_MAGIC UINT64_C(0x3130415453524948) /* "HIRSTA01" */
 struct shm_state_head {
 	uint64_t magic;  /* static */
 	uint64_t size, undo_size, undo_offset, data_offset, file_size;
 	_Alignas(CACHE_LINE) atom64 version;   /* of the contents; the owner while open */
-	_Alignas(CACHE_LINE) atom64 undo_used; /* bytes of valid undo entries; the owner while open, or its recoverer */
+	/* bytes of valid undo entries; the owner while open, or its recoverer */
+	_Alignas(CACHE_LINE) atom64 undo_used;
 	atom64 reserved[7];
 };
 

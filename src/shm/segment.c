@@ -20,15 +20,36 @@
 uint64_t layout_signature(void)
 {
 	static const uint32_t shape[] = {
-		sizeof(struct shm_head), offsetof(struct shm_head, limits), offsetof(struct shm_head, changed),
-		sizeof(struct shm_node), offsetof(struct shm_node, leader),
-		sizeof(struct shm_app), offsetof(struct shm_app, priority), offsetof(struct shm_app, control),
-		offsetof(struct shm_app, move), offsetof(struct shm_app, instance), offsetof(struct shm_app, record),
-		sizeof(struct shm_record), sizeof(struct shm_role), offsetof(struct shm_role, candidate),
-		sizeof(struct shm_slot), offsetof(struct shm_slot, life), sizeof(struct shm_life), sizeof(pthread_mutex_t),
-		sizeof(struct shm_mailbox), offsetof(struct shm_mailbox, doorbell), sizeof(struct shm_cell),
-		sizeof(struct shm_bucket), sizeof(struct shm_name_cell), sizeof(struct shm_trace_record),
-		sizeof(struct shm_trace_head), SHM_NODES_MAX, SHM_STEPS_MAX, SHM_LIVES, SHM_OUTBOX_MAX, sizeof(void *),
+		sizeof(struct shm_head),
+		offsetof(struct shm_head, limits),
+		offsetof(struct shm_head, changed),
+		sizeof(struct shm_node),
+		offsetof(struct shm_node, leader),
+		sizeof(struct shm_app),
+		offsetof(struct shm_app, priority),
+		offsetof(struct shm_app, control),
+		offsetof(struct shm_app, move),
+		offsetof(struct shm_app, instance),
+		offsetof(struct shm_app, record),
+		sizeof(struct shm_record),
+		sizeof(struct shm_role),
+		offsetof(struct shm_role, candidate),
+		sizeof(struct shm_slot),
+		offsetof(struct shm_slot, life),
+		sizeof(struct shm_life),
+		sizeof(pthread_mutex_t),
+		sizeof(struct shm_mailbox),
+		offsetof(struct shm_mailbox, doorbell),
+		sizeof(struct shm_cell),
+		sizeof(struct shm_bucket),
+		sizeof(struct shm_name_cell),
+		sizeof(struct shm_trace_record),
+		sizeof(struct shm_trace_head),
+		SHM_NODES_MAX,
+		SHM_STEPS_MAX,
+		SHM_LIVES,
+		SHM_OUTBOX_MAX,
+		sizeof(void *),
 	};
 
 	return hash_bytes(shape, sizeof(shape));
@@ -45,10 +66,11 @@ static uint32_t power_of_two(uint32_t n)
 
 static int limits_valid(const struct shm_limits *l)
 {
-	return l->nodes >= 1 && l->nodes <= SHM_NODES_MAX && l->apps >= 1 && l->apps <= SHM_APPS_MAX && l->roles >= 1 &&
-	       l->roles <= SHM_ROLES_MAX && l->slots >= 2 && l->slots <= SHM_SLOTS_MAX && l->cells >= 2 &&
-	       l->cells <= SHM_CELLS_MAX + 1 && l->message >= 64 && l->message <= 1u << 24 && l->message % 64 == 0 &&
-	       l->buckets >= 1 && l->buckets <= SHM_NAMES_MAX && (l->buckets & (l->buckets - 1)) == 0 && l->name_cells >= 2 &&
+	return l->nodes >= 1 && l->nodes <= SHM_NODES_MAX && l->apps >= 1 && l->apps <= SHM_APPS_MAX &&
+	       l->roles >= 1 && l->roles <= SHM_ROLES_MAX && l->slots >= 2 && l->slots <= SHM_SLOTS_MAX &&
+	       l->cells >= 2 && l->cells <= SHM_CELLS_MAX + 1 && l->message >= 64 && l->message <= 1u << 24 &&
+	       l->message % 64 == 0 && l->buckets >= 1 && l->buckets <= SHM_NAMES_MAX &&
+	       (l->buckets & (l->buckets - 1)) == 0 && l->name_cells >= 2 &&
 	       l->name_cells <= 16 * SHM_NAMES_MAX && l->trace >= 2 && l->trace <= 1u << 16 &&
 	       (l->trace & (l->trace - 1)) == 0 && l->conf <= 1u << 24 && l->conf % 64 == 0;
 }
@@ -67,7 +89,10 @@ static unsigned char *place(const struct shm *s, size_t offset)
 	return s->base ? s->base + offset : NULL;
 }
 
-/* Fills everything of *s that follows from base and limits; returns the size. The products stay below 2^40 by limits_valid(). */
+/*
+ * Fills everything of *s that follows from base and limits; returns the size. The products stay below 2^40 by
+ * limits_valid().
+ */
 static size_t carve(struct shm *s)
 {
 	const struct shm_limits *l = &s->limits;
@@ -120,7 +145,10 @@ static uint64_t pid_namespace(void)
 	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
 }
 
-/* Whole pages of tmpfs are reserved, so that a full /dev/shm shows here and not as SIGBUS; not inherited by forked children. */
+/*
+ * Whole pages of tmpfs are reserved, so that a full /dev/shm shows here and not as SIGBUS; not inherited by
+ * forked children.
+ */
 static int map_file(struct shm *s, int fd, size_t size, int writable)
 {
 	void *base = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);

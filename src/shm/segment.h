@@ -37,8 +37,9 @@ uint64_t layout_signature(void);
 int shm_path(const char *domain, char *buf, size_t size);
 
 /*
- * Create under a temporary name: full size reserved (-ENOSPC here and not SIGBUS later), head and limits filled, the rest zero.
- * The caller fills nodes, applications, roles and configuration, then publishes: -EEXIST if another was quicker.
+ * Create under a temporary name: full size reserved (-ENOSPC here and not SIGBUS later), head and limits
+ * filled, the rest zero. The caller fills nodes, applications, roles and configuration, then publishes: -EEXIST
+ * if another was quicker.
  */
 int shm_create(struct shm *shm, const char *domain, const struct shm_limits *limits, uint64_t conf_signature);
 int shm_publish(struct shm *shm);
@@ -90,7 +91,10 @@ static inline struct shm_trace_head *shm_trace(const struct shm *s, uint64_t slo
 	return slot > 0 && slot < s->limits.slots ? (struct shm_trace_head *)(void *)(s->traces + slot * s->trace_stride) : NULL;
 }
 
-/* A handle is {incarnation:32 | slot:32}; the incarnation's top bit is never set, so that a binding can tell it from a role. */
+/*
+ * A handle is {incarnation:32 | slot:32}; the incarnation's top bit is never set, so that a binding can tell it
+ * from a role.
+ */
 static inline uint64_t handle_make(uint32_t slot, uint32_t incarnation) { return (uint64_t)incarnation << 32 | slot; }
 static inline uint32_t handle_slot(uint64_t handle) { return (uint32_t)handle; }
 static inline uint32_t handle_incarnation(uint64_t handle) { return (uint32_t)(handle >> 32); }

@@ -7,7 +7,8 @@
 #include "base/futex.h"
 #include "heir.h"
 
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the generation is the low half: a little-endian machine");
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+	       "the generation is the low half: a little-endian machine");
 
 static int raise_generation(struct control *c, uint32_t last)
 {

@@ -5,9 +5,9 @@
  *   low half   generation:32, the futex that everybody waits on who has to see a change (futex A)
  *   high half  owner slot:12 | heir slot:12 | phase:3 | open:1 | parity:1 | want:1 | 0:2, futex B: a target waits for the commit
  *
- * Every decision about who serves is one CAS of the whole word by one of the transitions below. A transition is a pure
- * function old word -> new word, or a refusal; control_cas() applies it. test/model/control.pml checks the same
- * transitions, under the same names, with parties that die, stop and wake at any step.
+ * Every decision about who serves is one CAS of the whole word by one of the transitions below. A transition is
+ * a pure function old word -> new word, or a refusal; control_cas() applies it. test/model/control.pml checks
+ * the same transitions, under the same names, with parties that die, stop and wake at any step.
  *
  * Invariants
  *  - The owner slot is not 0 unless the phase is DOWN.
@@ -17,12 +17,14 @@
  *  - The generation rises at every transition but begin, commit, abort, want and unwant. A word seen twice with equal
  *    generation had the same owner, heir and phase in between: a delayed CAS lands on the word it was computed from, or fails.
  *
- * Orders: every CAS is acq_rel and pairs with the CAS of the next transition by whomever: begin's with the commit, switch or
- * claim before it (the state's stores are seen), commit's release with the next begin's or switch's acquire.
+ * Orders: every CAS is acq_rel and pairs with the CAS of the next transition by whomever: begin's with the
+ * commit, switch or claim before it (the state's stores are seen), commit's release with the next begin's or
+ * switch's acquire.
  *
- * Death and stop at each step: before its CAS a party has changed nothing here. After it the word says who has to go on:
- * its owner (SERVING, MOVING, RECOVERING), its owner's leader (HELD) or, these being dead, any candidate by claim. A stopped
- * owner at rest is switched away from; a stopped owner with open set is fenced, and its life word awaited, before claim.
+ * Death and stop at each step: before its CAS a party has changed nothing here. After it the word says who has
+ * to go on: its owner (SERVING, MOVING, RECOVERING), its owner's leader (HELD) or, these being dead, any
+ * candidate by claim. A stopped owner at rest is switched away from; a stopped owner with open set is fenced,
+ * and its life word awaited, before claim.
  */
 #ifndef HEIR_STATE_CONTROL_H
 #define HEIR_STATE_CONTROL_H
@@ -71,7 +73,8 @@ int control_abort(struct control *c, uint32_t me);    /* ESTALE EOPEN */
 int control_want(struct control *c, uint32_t me);     /* EALREADY (at rest, or mine): switch now */
 /* by the target that gives up, or by the owner when no target lives any more */
 int control_unwant(struct control *c, uint32_t me);   /* EALREADY (none set) */
-int control_switch(struct control *c, uint32_t me);   /* EOPEN, EALREADY (mine), ESTALE (down, recovering), EGENERATION */
+/* EOPEN, EALREADY (mine), ESTALE (down, recovering), EGENERATION */
+int control_switch(struct control *c, uint32_t me);
 /* The owner is known dead (or there is none); in HELD, MOVING and RECOVERING the driver is known dead too. */
 int control_claim(struct control *c, uint32_t me);    /* EALREADY EGENERATION */
 int control_recovered(struct control *c, uint32_t me);/* ESTALE */
@@ -83,8 +86,8 @@ int control_release(struct control *c, uint32_t owner); /* ESTALE EOPEN */
 int control_name_heir(struct control *c, uint32_t heir);/* EALREADY, ESTALE (not serving) */
 
 /*
- * Load, transit, CAS, again while the CAS fails. *ret_old and *ret_new (may be NULL) are the words. Wakes nobody:
- * control_wake_generation and control_wake_commit do, off the hot path where the caller says so.
+ * Load, transit, CAS, again while the CAS fails. *ret_old and *ret_new (may be NULL) are the words. Wakes
+ * nobody: control_wake_generation and control_wake_commit do, off the hot path where the caller says so.
  */
 #define control_apply(word, ret_old, ret_new, transition, ...) \
 	__extension__({ \
@@ -102,10 +105,14 @@ int control_name_heir(struct control *c, uint32_t heir);/* EALREADY, ESTALE (not
 		control_rc_; \
 	})
 
-/* One CAS from exactly `old`: for transitions that were decided on evidence about the owner in `old`. 0, HEIR_EAGAIN if it changed. */
+/*
+ * One CAS from exactly `old`: for transitions that were decided on evidence about the owner in `old`. 0,
+ * HEIR_EAGAIN if it changed.
+ */
 int control_cas(atom64 *word, uint64_t old, struct control next);
 
-static inline atom32 *control_generation_futex(atom64 *word) { return (atom32 *)(void *)word; } /* little endian */
+/* little endian */
+static inline atom32 *control_generation_futex(atom64 *word) { return (atom32 *)(void *)word; }
 static inline atom32 *control_commit_futex(atom64 *word) { return (atom32 *)(void *)word + 1; }
 void control_wake_generation(atom64 *word);
 void control_wake_commit(atom64 *word);

@@ -13,10 +13,12 @@
 #include "base/testpoint.h"
 #include "heir.h"
 
-#define PAGE 4096u
+#define PAGE	       4096u
 #define UNDO_POPULATED 65536u
 
-struct undo_entry { uint64_t offset, size; /* then the old bytes, padded to 8; then this entry's whole length */ };
+struct undo_entry {
+	uint64_t offset, size; /* then the old bytes, padded to 8; then this entry's whole length */
+};
 
 static size_t page_up(size_t n)
 {
@@ -129,7 +131,10 @@ int state_map(const struct shm *shm, uint32_t app, int populate, struct state *r
 	ret->undo = ret->base + ret->head->undo_offset;
 	ret->data = ret->base + ret->head->data_offset;
 	if (populate) {
-		/* The data, and as much of the log as most transactions use: mapped pages cost when their process dies. */
+		/*
+		 * The data, and as much of the log as most transactions use: mapped pages cost when their
+		 * process dies.
+		 */
 		size_t log = ret->undo_size < UNDO_POPULATED ? ret->undo_size : UNDO_POPULATED;
 
 		(void)madvise(ret->base, ret->head->undo_offset + log, MADV_POPULATE_WRITE);
@@ -159,7 +164,8 @@ int state_mark(struct state *s, const void *start, size_t size)
 
 	if (!s->head)
 		return HEIR_EINVAL;
-	if ((const unsigned char *)start < s->data || (size_t)((const unsigned char *)start - s->data) > s->size ||
+	if ((const unsigned char *)start < s->data ||
+	    (size_t)((const unsigned char *)start - s->data) > s->size ||
 	    size > s->size - (size_t)((const unsigned char *)start - s->data))
 		return HEIR_EINVAL;
 	if (size == 0)
@@ -172,7 +178,10 @@ int state_mark(struct state *s, const void *start, size_t size)
 	memcpy(s->undo + used + sizeof(e), start, size);
 	memcpy(s->undo + used + need - 8, &(uint64_t){need}, 8);
 	TESTPOINT("state: entry written");
-	/* The entry before the count, the count before the caller's stores to the range: a death leaves a prefix of these. */
+	/*
+	 * The entry before the count, the count before the caller's stores to the range: a death leaves a
+	 * prefix of these.
+	 */
 	atom_store_release(&s->head->undo_used, used + need);
 	fence_release();
 	TESTPOINT("state: marked");

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The state of an application: a file beside the segment, {head | undo log | data}, and the undo of an open transaction.
+ * The state of an application: a file beside the segment, {head | undo log | data}, and the undo of an open
+ * transaction.
  *
- * Only the owner touches undo log and data, and only while the control word is open (or, recovering, RECOVERING). An undo
- * entry is {offset:8, length:8, old bytes, padded to 8}; it is complete before undo_used is raised over it, and undo_used is
- * raised before the caller changes the range. A process that dies leaves a program-order prefix of its stores, so at every
- * instruction the valid entries cover every changed byte. Undo applies them from last to first and may be repeated from the
- * start any number of times, as the log itself is not changed until undo_used is set to 0, after which there is nothing to undo.
- * Begin sets undo_used to 0 once the control word is open, before the first mark.
+ * Only the owner touches undo log and data, and only while the control word is open (or, recovering,
+ * RECOVERING). An undo entry is {offset:8, length:8, old bytes, padded to 8}; it is complete before undo_used
+ * is raised over it, and undo_used is raised before the caller changes the range. A process that dies leaves a
+ * program-order prefix of its stores, so at every instruction the valid entries cover every changed byte. Undo
+ * applies them from last to first and may be repeated from the start any number of times, as the log itself is
+ * not changed until undo_used is set to 0, after which there is nothing to undo. Begin sets undo_used to 0 once
+ * the control word is open, before the first mark.
  */
 #ifndef HEIR_STATE_STATE_H
 #define HEIR_STATE_STATE_H
@@ -32,7 +34,10 @@ void state_unmap(struct state *state);
 
 void state_begin(struct state *state);
 int state_mark(struct state *state, const void *start, size_t size); /* ETOOBIG EINVAL */
-/* Idempotent. HEIR_ECORRUPT: an entry is out of range (nothing of it is applied). Returns the number of entries undone. */
+/*
+ * Idempotent. HEIR_ECORRUPT: an entry is out of range (nothing of it is applied). Returns the number of entries
+ * undone.
+ */
 int state_undo(struct state *state);
 static inline bool state_dirty(const struct state *s) { return s->head && atom_load_acquire(&s->head->undo_used) != 0; }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* Workers without a leader: start, mail with state, takeover, failover, stopped owners, open owners, poison, switch-back. */
+/*
+ * Workers without a leader: start, mail with state, takeover, failover, stopped owners, open owners, poison,
+ * switch-back.
+ */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -266,7 +269,10 @@ static void test_many_moves(void **state)
 
 		snprintf(expect, sizeof(expect), "%d %s", i, i % 2 ? "a" : "b");
 		assert_string_equal(ask(f->h, "inc"), expect);
-		/* the old instance stays (there is no leader to stop it), so it cannot be the target again: restart it */
+		/*
+		 * the old instance stays (there is no leader to stop it), so it cannot be the target again:
+		 * restart it
+		 */
 		pid_t *old = i % 2 ? &f->a : &f->b;
 
 		assert_int_equal(heir_takeover(f->h, "app", i % 2 ? "b" : "a", 0, 5 * SECOND, &m), 0);

@@ -123,6 +123,17 @@ static void test_bad_arguments(void **state)
 	shm_fixture_finish(&shm);
 }
 
+static void test_bindings(void **state)
+{
+	uint64_t role = name_binding_role(0x7abc, 0xfedc);
+
+	(void)state;
+	assert_true(name_binding_is_role(role) && !name_binding_is_role(A));
+	assert_int_equal(name_binding_app(role), 0x7abc);
+	assert_int_equal(name_binding_role_of(role), 0xfedc);
+	assert_int_equal((uint32_t)role, 0);
+}
+
 static void test_version_shows_changes(void **state)
 {
 	struct shm shm;
@@ -617,6 +628,7 @@ int main(void)
 		cmocka_unit_test(test_calls),
 		cmocka_unit_test(test_dead_bindings_are_absent),
 		cmocka_unit_test(test_bad_arguments),
+		cmocka_unit_test(test_bindings),
 		cmocka_unit_test(test_version_shows_changes),
 		cmocka_unit_test(test_every_length),
 		cmocka_unit_test(test_sizes_keep_their_promise),

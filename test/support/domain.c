@@ -80,10 +80,13 @@ void domain_init(struct domain *d, const struct domain_options *options)
 	assert_int_equal(state_create(&d->shm, 0), 0);
 	assert_int_equal(shm_publish(&d->shm), 0);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(slot_join(&d->shm, (struct slot_place){KIND_LEADER, i, -1, -1}, &d->leader[i]), 0);
+		assert_int_equal(slot_join(&d->shm, (struct slot_place){KIND_LEADER, i, -1, -1}, &d->leader[i]),
+				 0);
 		atom_store_relaxed(&d->shm.nodes[i].leader, d->leader[i]);
 	}
-	assert_int_equal(names_register(&d->shm, handle_slot(d->leader[0]), "app", 3, name_binding_role(0, 0), NULL, NULL), 0);
+	assert_int_equal(names_register(&d->shm, handle_slot(d->leader[0]), "app", 3, name_binding_role(0, 0),
+					NULL, NULL),
+			 0);
 }
 
 void domain_finish(struct domain *d)

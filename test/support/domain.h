@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A domain without leaders: nodes a, b, c, one application "app" with one role "server" (name "app", 64 KiB of state), hot.
- * For tests of everything below the leader; unlinked by domain_finish, which also kills what domain_fork made.
+ * A domain without leaders: nodes a, b, c, one application "app" with one role "server" (name "app", 64 KiB of
+ * state), hot. For tests of everything below the leader; unlinked by domain_finish, which also kills what
+ * domain_fork made.
  */
 #ifndef HEIR_TEST_DOMAIN_H
 #define HEIR_TEST_DOMAIN_H
@@ -30,7 +31,10 @@ struct domain_options {
 
 void domain_init(struct domain *d, const struct domain_options *options);
 void domain_finish(struct domain *d);
-/* Fork a child that runs body(arg) with the environment of a worker of that node; its exit status is body's result. */
+/*
+ * Fork a child that runs body(arg) with the environment of a worker of that node; its exit status is body's
+ * result.
+ */
 pid_t domain_fork(struct domain *d, const char *node, int (*body)(void *arg), void *arg);
 /* Status of waitpid within the limit; kills and fails the test beyond it. */
 int domain_wait(struct domain *d, pid_t pid);
