@@ -24,7 +24,7 @@
 #include <unistd.h>
 
 #define SECOND INT64_C(1000000000)
-#define TIMEOUT (5 * SECOND)
+#define TIMEOUT (20 * SECOND)
 #define REST_NS 5000000
 
 typedef _Atomic uint32_t word;

@@ -15,7 +15,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <heir.h>
-#include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -69,7 +69,7 @@ static const char configuration[] =
 	"      intensity: 1000\n"
 	"      period: 1s\n"
 	"      children:\n"
-	"        - {id: worker, exec: [\"%s\", worker, \"%zu\"], names: [bench]}\n";
+	"        - {id: worker, exec: [%s, worker, \"%zu\"], names: [bench]}\n";
 
 /* The worker. */
 
@@ -130,8 +130,8 @@ static int run_worker(size_t resident)
 struct caller {
 	_Alignas(64) _Atomic uint32_t run;    /* 1: call on */
 	_Alignas(64) _Atomic uint32_t rounds; /* replies since it was told to */
-	_Atomic uint32_t window;              /* of the bench: a move is under way */
-	_Atomic int64_t silence;              /* the longest between two replies that touches it */
+	_Atomic uint32_t window;              /* + 1 when a move begins, and when it has ended */
+	_Atomic int64_t silence;              /* the longest between two replies that touches one */
 	_Atomic int32_t error;
 	pid_t pid;
 };
@@ -160,7 +160,7 @@ static int call(heir_t *h, const char *text, pid_t *ret)
 static void call_on(struct caller *c, heir_t *h)
 {
 	int64_t last = 0, now;
-	bool was_open = false, is_open;
+	uint32_t before = 0, window;
 	pid_t pid;
 	int error;
 
@@ -171,11 +171,12 @@ static void call_on(struct caller *c, heir_t *h)
 			atomic_store(&c->error, error);
 			return;
 		}
-		is_open = atomic_load(&c->window);
-		if (last && (is_open || was_open) && now - last > atomic_load(&c->silence))
+		window = atomic_load(&c->window);
+		if (last && (window & 1 || window != before) &&
+			now - last > atomic_load(&c->silence))
 			atomic_store(&c->silence, now - last);
 		last = now;
-		was_open = is_open;
+		before = window;
 		atomic_fetch_add(&c->rounds, 1);
 	}
 }
@@ -316,10 +317,10 @@ static bool planned(struct bench *b, unsigned round)
 	if (!caller_replies(b->caller, 1))
 		return complain("the caller", atomic_load(&b->caller->error));
 	barelimit_rest();
-	atomic_store(&b->caller->window, 1);
+	atomic_fetch_add(&b->caller->window, 1);
 	error = heir_takeover(b->domain.h, "bench", strcmp(status.node, "a") ? "a" : "b",
 		HEIR_OVERLAP, TIMEOUT, &move);
-	atomic_store(&b->caller->window, 0);
+	atomic_fetch_add(&b->caller->window, 1);
 	if (!error && move.result != HEIR_DONE)
 		error = HEIR_EFAILED;
 	if (error)
@@ -378,14 +379,16 @@ static bool run_case(const struct bench_case *of, unsigned rounds, const char *h
 	const char *self, struct result *ret)
 {
 	struct bench b = {.of = of, .result = ret};
-	char text[sizeof(configuration) + 4200], name[64];
+	char text[sizeof(configuration) + 2 * PATH_MAX], quoted[2 * PATH_MAX], name[64];
 	int error = barelimit_create(&b.limit);
 	bool is_well;
 
 	if (error)
 		return complain("the bare limits", error);
+	if (!domain_quote(self, quoted, sizeof(quoted)))
+		return complain(self, -ENAMETOOLONG);
 	snprintf(name, sizeof(name), "first-ratios-%d", getpid());
-	snprintf(text, sizeof(text), configuration, name, of->names + 64, self, of->resident);
+	snprintf(text, sizeof(text), configuration, name, of->names + 64, quoted, of->resident);
 	is_well = domain_start(&b.domain, heir, name, text, "bench") && run_rounds(&b, rounds);
 	barelimit_destroy(b.limit);
 	if (!domain_stop(&b.domain)) {
@@ -477,7 +480,7 @@ static int usage(FILE *to, int status)
 static const char *find_heir(const char *self)
 {
 	static const char *const places[] = {"heir", "../heir"};
-	static char path[4200];
+	static char path[PATH_MAX + 16];
 	const char *slash = strrchr(self, '/');
 
 	for (size_t i = 0; i < 2; i++) {
@@ -496,7 +499,7 @@ int main(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},
 		{0},
 	};
-	char self[4096];
+	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	const char *heir = NULL;
 	bool is_quick = false;

@@ -47,7 +47,7 @@ struct machine {
 	char processor[128];
 	int cores; /* that this process may use */
 	char kernel[128];
-	char idle[160];    /* cpuidle driver, governor and the states that are on */
+	char idle[192];    /* cpuidle driver, governor and the states that are on */
 	char virtual[64]; /* what it runs on, as far as one can see */
 };
 

@@ -3,8 +3,10 @@
 
 #include "base/clock.h"
 
-#define PATIENCE INT64_C(100000000) /* beyond which a standby that should claim is not waited for  \
-	                             */
+/* How long they are waited for: a standby that should claim; a leader that should restart in place.
+ */
+#define PATIENCE INT64_C(100000000)
+#define LEADER_PATIENCE NS_PER_SECOND
 
 static struct app_step act(enum app_action action)
 {
@@ -207,12 +209,12 @@ static struct app_step dead_here(const struct app_view *v)
 /* For how long others, who come first, may take to claim; -1: no limit. */
 static int64_t patience_elsewhere(const struct app_view *v)
 {
-	int64_t patience = v->failover_timeout;
+	int64_t patience = v->phase == APP_MOVING ? 0 : v->failover_timeout;
 
-	if (v->phase == APP_MOVING || v->abandoned)
-		patience = patience < 0 || v->phase == APP_MOVING ? 0 : patience;
-	if (v->phase == APP_SERVING && v->failover_timeout < 0)
+	if (patience < 0)
 		return -1;
+	if (v->phase == APP_SERVING && v->in_place && !v->abandoned)
+		patience += LEADER_PATIENCE;
 	if (v->hot && v->tree == TREE_READY)
 		patience += v->claim_grace + PATIENCE; /* it claims by itself */
 	if (v->named_heir || v->other_ready)
@@ -224,8 +226,7 @@ static int64_t patience_elsewhere(const struct app_view *v)
 
 static struct app_step dead_elsewhere(const struct app_view *v)
 {
-	bool may =
-		v->phase == APP_MOVING || v->abandoned || (v->phase == APP_SERVING && !v->in_place);
+	bool may = v->phase != APP_HELD || v->abandoned;
 	struct app_step step = stand_by(v);
 	int64_t patience = patience_elsewhere(v);
 

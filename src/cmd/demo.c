@@ -11,6 +11,7 @@
 #include "demorun.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +55,7 @@ static bool own_program(char *buffer, size_t size)
 static int run(struct cmd *cmd, size_t takeovers, size_t kills)
 {
 	static struct demo_run run;
-	char heir[4096];
+	char heir[PATH_MAX];
 	int status;
 
 	run.takeovers = takeovers;
@@ -73,10 +74,8 @@ static int run(struct cmd *cmd, size_t takeovers, size_t kills)
 	status = run_is_good(&run) ? EXIT_DONE : EXIT_FAILED;
 	if (!out_finish(cmd->out))
 		status = EXIT_FAILED;
-	if (run.trouble[0] || run.not_done) {
-		cmd_say(cmd->out, "demo: the last that its `heir up` printed:");
+	if (run.trouble[0] || run.not_done)
 		domain_show_log(&run.domain, STDERR_FILENO);
-	}
 	run_finish(&run);
 	return status;
 }

@@ -42,6 +42,25 @@ static bool __attribute__((format(printf, 2, 3))) fail(
 	return false;
 }
 
+bool domain_quote(const char *text, char *buffer, size_t size)
+{
+	size_t used = 0;
+
+	if (size < 3)
+		return false;
+	buffer[used++] = '"';
+	for (; *text; text++) {
+		if (used + 4 > size)
+			return false;
+		if (*text == '"' || *text == '\\')
+			buffer[used++] = '\\';
+		buffer[used++] = *text;
+	}
+	buffer[used++] = '"';
+	buffer[used] = '\0';
+	return true;
+}
+
 uint16_t domain_free_port(void)
 {
 	struct sockaddr_in address = {
@@ -224,7 +243,7 @@ void domain_show_log(const struct demo_domain *domain, int fd)
 	if (n > 0 && at > 0 && (from = memchr(buffer, '\n', (size_t)n)))
 		from++;
 	if (n > 0 && from)
-		dprintf(fd, "%.*s", (int)(buffer + n - from), from);
+		dprintf(fd, "The last lines of its `heir up`:\n%.*s", (int)(buffer + n - from), from);
 }
 
 int domain_segments(const char *name, bool remove)

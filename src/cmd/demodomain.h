@@ -20,6 +20,9 @@ struct demo_domain {
 	int up_fd, log, configuration; /* -1: none */
 };
 
+/* As a double-quoted scalar of YAML. False: no room. */
+bool domain_quote(const char *text, char *buffer, size_t size);
+
 /* A port of 127.0.0.1 that nobody listens at now; 0: none. */
 uint16_t domain_free_port(void);
 

@@ -70,23 +70,18 @@ bool client_goes_on(struct demo_client *client)
 	return gate == GATE_RUN;
 }
 
-static void note_gap(struct demo_client *client, uint32_t window, int64_t gap)
-{
-	if (window > 0 && window < client->load->windows && gap > client->record->gap[window])
-		client->record->gap[window] = gap;
-}
-
+/* The time since the last reply touches the window that was open then, and all opened since. */
 void client_replied(struct demo_client *client, int64_t now)
 {
 	uint32_t window = atomic_load(&client->load->shared->window);
+	uint32_t first = (client->window >> 1) + !(client->window & 1);
+	int64_t gap = now - client->last, *kept = client->record->gap;
 
-	if (client->last > 0) {
-		note_gap(client, window, now - client->last);
-		if (client->last_window != window)
-			note_gap(client, client->last_window, now - client->last);
-	}
+	for (uint32_t i = first; client->last && i <= window >> 1 && i < client->load->windows; i++)
+		if (gap > kept[i])
+			kept[i] = gap;
 	client->last = now;
-	client->last_window = window;
+	client->window = window;
 }
 
 /* "42" */
@@ -303,9 +298,14 @@ void load_finish(struct demo_load *load)
 	*load = (struct demo_load){0};
 }
 
-void load_window(struct demo_load *load, uint32_t window, enum demo_kind kind)
+void load_open_window(struct demo_load *load, uint32_t window, enum demo_kind kind)
 {
 	if (kind != DEMO_NO_MOVE)
 		atomic_store(&load->shared->kind, kind);
-	atomic_store(&load->shared->window, window);
+	atomic_store(&load->shared->window, window << 1 | 1);
+}
+
+void load_close_window(struct demo_load *load)
+{
+	atomic_fetch_and(&load->shared->window, ~1u);
 }

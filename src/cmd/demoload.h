@@ -5,7 +5,7 @@
  * gates and the window.
  *
  * A window is a stretch of time that the runner marks, one for each move. A client keeps, for each
- * window, the longest time between two replies that were complete, of those that touch it.
+ * window, the longest time between two complete replies, of those times that touch the window.
  */
 #ifndef HEIR_CMD_DEMOLOAD_H
 #define HEIR_CMD_DEMOLOAD_H
@@ -47,7 +47,7 @@ struct demo_record {
 };
 
 struct demo_shared {
-	_Atomic uint32_t window; /* 0: none */
+	_Atomic uint32_t window; /* number of the last one << 1, | 1 while it is open */
 	_Atomic uint32_t kind;   /* of the last window that was a move; enum demo_kind */
 };
 
@@ -74,7 +74,9 @@ int load_join(struct demo_load *load);
 /* Kill what is left, unmap. */
 void load_finish(struct demo_load *load);
 
-void load_window(struct demo_load *load, uint32_t window, enum demo_kind kind);
+/* Open window 1, 2, … in turn, close it. */
+void load_open_window(struct demo_load *load, uint32_t window, enum demo_kind kind);
+void load_close_window(struct demo_load *load);
 
 /* For the clients. */
 struct demo_client {
@@ -82,8 +84,8 @@ struct demo_client {
 	struct demo_record *record;
 	struct demo_count *count;
 	int number; /* from 1, of its kind */
-	int64_t last;
-	uint32_t last_window;
+	int64_t last;    /* reply; 0: none */
+	uint32_t window; /* as it was then */
 };
 
 /* True to go on. Waits here while the gate says so. */

@@ -193,14 +193,19 @@ static void print_troubles(struct out *out, const struct demo_run *run)
 
 void demo_print(struct out *out, struct demo_run *run)
 {
+	size_t taken = run->moves[DEMO_OVERLAP].done + run->moves[DEMO_EXCLUSIVE].done;
+	size_t killed = run->moves[DEMO_KILL].done;
 	char line[512];
 
+	if (taken + killed == 0) {
+		title(out, "heir demo: not one takeover was done");
+		print_troubles(out, run);
+		return;
+	}
 	snprintf(line, sizeof(line),
 		"heir demo: %zu takeovers and %zu kills of the owner in %.1f s, under the load of "
 		"%d callers by mail and %d clients over TCP",
-		run->moves[DEMO_OVERLAP].done + run->moves[DEMO_EXCLUSIVE].done,
-		run->moves[DEMO_KILL].done, (double)run->took_ns / 1e9, DEMO_MAIL_CLIENTS,
-		DEMO_TCP_CLIENTS);
+		taken, killed, (double)run->took_ns / 1e9, DEMO_MAIL_CLIENTS, DEMO_TCP_CLIENTS);
 	title(out, line);
 	machine_line(&run->machine, line, sizeof(line));
 	out_text(out, out->file, line);
@@ -216,12 +221,19 @@ void demo_print(struct out *out, struct demo_run *run)
 
 static void json_spread(struct json *json, const char *key, const struct spread *spread)
 {
+	const struct {
+		const char *key;
+		int64_t ns;
+	} values[] = {{"p50_us", spread->p50}, {"p90_us", spread->p90}, {"p99_us", spread->p99},
+		{"max_us", spread->max}};
+
 	json_object(json, key);
 	json_integer(json, "count", (int64_t)spread->count);
-	json_us(json, "p50_us", spread->p50);
-	json_us(json, "p90_us", spread->p90);
-	json_us(json, "p99_us", spread->p99);
-	json_us(json, "max_us", spread->max);
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		if (spread->count > 0)
+			json_us(json, values[i].key, values[i].ns);
+		else
+			json_text(json, values[i].key, NULL);
 	json_end(json);
 }
 

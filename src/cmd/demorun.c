@@ -2,6 +2,7 @@
 #include "demorun.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,7 +34,7 @@ static const char configuration[] =
 	"      intensity: 1000\n"
 	"      period: 1s\n"
 	"      children:\n"
-	"        - {id: server, exec: [heir-kv], names: [kv], state: 8MiB}\n";
+	"        - {id: server, exec: [%s], names: [kv], state: 8MiB}\n";
 
 static void __attribute__((format(printf, 2, 3))) trouble(
 	struct demo_run *run, const char *format, ...)
@@ -52,13 +53,8 @@ static uint32_t open_window(struct demo_run *run, enum demo_kind category, enum 
 	uint32_t window = ++run->windows;
 
 	run->window_kind[window] = (uint8_t)category;
-	load_window(&run->load, window, kind);
+	load_open_window(&run->load, window, kind);
 	return window;
-}
-
-static void close_window(struct demo_run *run)
-{
-	load_window(&run->load, 0, DEMO_NO_MOVE);
 }
 
 static bool wait_protected(struct demo_run *run, struct heir_app_status *ret)
@@ -175,7 +171,7 @@ static bool loaded_takeover(struct demo_run *run, enum demo_kind kind)
 	was_done = take_over(run, &status, how);
 	if (!wait_protected(run, &status))
 		return false;
-	close_window(run);
+	load_close_window(&run->load);
 	if (was_done)
 		account_move(run, what, HEIR_TAKEOVER, generation, &run->moves[kind]);
 	return true;
@@ -240,7 +236,7 @@ static bool loaded_kill(struct demo_run *run)
 	ns = kill_owner(run, &status);
 	if (!wait_protected(run, &status))
 		return false;
-	close_window(run);
+	load_close_window(&run->load);
 	if (ns == 0)
 		return true;
 	samples_add(&run->first_reply, ns);
@@ -248,7 +244,7 @@ static bool loaded_kill(struct demo_run *run)
 	return true;
 }
 
-/* The rest of the time until the next move is due, the load going on: what clients see without one. */
+/* Until the next move is due the load goes on: what clients see without a move. */
 static void keep_pace(struct demo_run *run, int64_t began)
 {
 	int64_t until = began + PACE_NS;
@@ -259,7 +255,7 @@ static void keep_pace(struct demo_run *run, int64_t began)
 		open_window(run, DEMO_NO_MOVE, DEMO_NO_MOVE);
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &ts, NULL);
 	if (is_still)
-		close_window(run);
+		load_close_window(&run->load);
 }
 
 static bool gate(struct demo_run *run, int client, enum demo_gate gate)
@@ -298,7 +294,7 @@ static bool quiet_takeover(struct demo_run *run)
 	barelimit_rest();
 	window = open_window(run, DEMO_KINDS, DEMO_OVERLAP);
 	was_done = take_over(run, &status, HEIR_OVERLAP);
-	close_window(run);
+	load_close_window(&run->load);
 	if (!gate(run, 0, GATE_PAUSE) || !wait_protected(run, &status))
 		return false;
 	if (was_done)
@@ -428,7 +424,7 @@ static void run_load(struct demo_run *run, uint16_t port)
 	else if (gate(run, -1, GATE_RUN))
 		move_all(run);
 	barelimit_destroy(run->limit);
-	close_window(run);
+	load_close_window(&run->load);
 	gate(run, -1, GATE_FINISH);
 	error = load_join(&run->load);
 	if (error)
@@ -437,15 +433,37 @@ static void run_load(struct demo_run *run, uint16_t port)
 		sum_client(run, i);
 }
 
+/* heir-kv beside heir, as it is built and installed, in quotes. */
+static bool find_service(struct demo_run *run, const char *heir, char *quoted, size_t size)
+{
+	const char *slash = strrchr(heir, '/');
+	char path[PATH_MAX];
+
+	if (snprintf(path, sizeof(path), "%.*s/heir-kv", slash ? (int)(slash - heir) : 0, heir) >=
+		(int)sizeof(path))
+		return false;
+	if (access(path, X_OK) < 0) {
+		trouble(run, "%s: %s; it is built and installed together with heir", path,
+			strerror(errno));
+		return false;
+	}
+	return domain_quote(path, quoted, size);
+}
+
 void run_demo(struct demo_run *run, const char *heir)
 {
-	char text[sizeof(configuration) + 96], name[64];
+	static char quoted[2 * PATH_MAX], text[sizeof(configuration) + sizeof(quoted) + 96];
+	char name[64];
 	uint16_t port = domain_free_port();
 	int64_t from = measure_now();
 
 	machine_read(&run->machine);
+	if (!find_service(run, heir, quoted, sizeof(quoted))) {
+		trouble(run, "%s: the path is too long", heir);
+		return;
+	}
 	snprintf(name, sizeof(name), DEMO_DOMAIN, getpid());
-	snprintf(text, sizeof(text), configuration, name, port);
+	snprintf(text, sizeof(text), configuration, name, port, quoted);
 	if (domain_start(&run->domain, heir, name, text, "kv"))
 		run_load(run, port);
 	else

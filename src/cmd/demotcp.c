@@ -323,8 +323,7 @@ void tcp_client(struct demo_client *client)
 	struct tcp *t = &tcp;
 	bool is_up = true;
 
-	t->client = client;
-	t->fd = -1;
+	*t = (struct tcp){.client = client, .fd = -1};
 	while (is_up && client_goes_on(client)) {
 		is_up = connected(t);
 		if (!is_up)

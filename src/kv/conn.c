@@ -164,17 +164,24 @@ static void add(struct conns *conns, int fd)
 	serve(c);
 }
 
+static void accept_ready(heir_t *h, int fd, uint32_t events, void *arg);
+
+static int watch_listener(struct conns *conns, uint32_t events)
+{
+	return heir_watch(conns->kv->h, conns->listener, events, accept_ready, conns);
+}
+
 static void accept_ready(heir_t *h, int fd, uint32_t events, void *arg)
 {
 	struct conns *conns = arg;
-	(void)events;
+	(void)h, (void)events;
 	for (int i = 0; i < ACCEPT_MAX && conns->is_accepting; i++) {
 		int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (client >= 0) {
 			add(conns, client);
 		} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
 			   errno == ENOMEM) {
-			heir_unwatch(h, fd); /* else it is reported again and again */
+			watch_listener(conns, 0); /* else it is reported again and again */
 			retry_later(conns);
 			return;
 		} else if (errno != ECONNABORTED && errno != EINTR) {
@@ -204,11 +211,10 @@ static void retry(heir_t *h, int fd, uint32_t events, void *arg)
 {
 	struct conns *conns = arg;
 	uint64_t expirations;
-	(void)events;
+	(void)h, (void)events;
 	if (read(fd, &expirations, sizeof(expirations)) < 0)
 		return;
-	if (conns->is_accepting &&
-	    heir_watch(h, conns->listener, EPOLLIN, accept_ready, conns))
+	if (conns->is_accepting && watch_listener(conns, EPOLLIN))
 		retry_later(conns);
 	serve_waiting(conns);
 }
@@ -227,7 +233,10 @@ int conns_create(struct kv *kv, int listener, struct conns **ret)
 		error = -errno;
 	if (!error)
 		error = heir_watch(kv->h, conns->timer, EPOLLIN, retry, conns);
+	if (!error && listener >= 0) /* for nothing yet: to change it later is the faster call */
+		error = watch_listener(conns, 0);
 	if (error) {
+		heir_unwatch(kv->h, conns->timer);
 		if (conns->timer >= 0)
 			close(conns->timer);
 		free(conns);
@@ -240,13 +249,9 @@ int conns_create(struct kv *kv, int listener, struct conns **ret)
 
 int conns_accept(struct conns *conns, bool on)
 {
-	int error = 0;
-	if (conns->listener < 0 || conns->is_accepting == on)
+	if (conns->listener < 0)
 		return 0;
-	if (on)
-		error = heir_watch(conns->kv->h, conns->listener, EPOLLIN, accept_ready, conns);
-	else
-		heir_unwatch(conns->kv->h, conns->listener);
+	int error = watch_listener(conns, on ? EPOLLIN : 0);
 	if (!error)
 		conns->is_accepting = on;
 	return error;
@@ -277,14 +282,18 @@ static int64_t until(int64_t deadline)
 	return left > 0 ? left : 0;
 }
 
-/* Answer what was taken, and wait until it has left. */
+/*
+ * Answer what was taken, and wait until it has left. While this instance is the owner nobody else
+ * answers what it has sent by mail, so that is not waited for.
+ */
 static void finish(struct conn *c, int64_t deadline)
 {
 	struct exchange *x = &c->exchange;
+	heir_t *h = x->kv->h;
 	struct pollfd writable = { .fd = c->fd, .events = POLLOUT };
 	while (flush(c) && now() < deadline) {
 		if (x->calls > 0)
-			exchange_wait(x, until(deadline));
+			exchange_wait(x, heir_is_owner(h) ? 0 : until(deadline));
 		else if (x->out_end > 0)
 			poll(&writable, 1, (int)(until(deadline) / 1000000));
 		else if (exchange_take(x) == 0)
@@ -303,6 +312,8 @@ void conns_destroy(struct conns *conns, int64_t timeout)
 	for (struct conn *c; (c = conns->unused); free(c))
 		conns->unused = c->next;
 	heir_on_replies(conns->kv->h, NULL, NULL);
+	if (conns->listener >= 0)
+		heir_unwatch(conns->kv->h, conns->listener);
 	heir_unwatch(conns->kv->h, conns->timer);
 	close(conns->timer);
 	free(conns);

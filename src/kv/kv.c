@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <unistd.h>
 
 #define STATE_VERSION 1
 #define SOCKET_NAME "resp"
@@ -45,15 +46,12 @@ static int mark(void *arg, const void *start, size_t size)
 static int begin_to_serve(struct kv *kv, uint32_t generation)
 {
 	size_t size = 0;
-	uint64_t seed = 0;
 	void *state = heir_state(kv->h, &size);
-	if (getrandom(&seed, sizeof(seed), GRND_NONBLOCK) < 0)
-		seed = (uint64_t)generation;
 	kv->env.generation = generation;
 	int error = heir_begin(kv->h);
 	if (error)
 		return error;
-	error = table_open(&kv->env.table, state, size, seed);
+	error = table_open(&kv->env.table, state, size, kv->seed);
 	if (error)
 		heir_abort(kv->h);
 	else
@@ -76,6 +74,8 @@ static int init(heir_t *h, void *arg)
 	kv->env.limit = max < RESP_BULK_MAX ? max : RESP_BULK_MAX;
 	kv->env.table.heap.mark = mark;
 	kv->env.table.heap.arg = kv;
+	if (getrandom(&kv->seed, sizeof(kv->seed), GRND_NONBLOCK) < 0)
+		kv->seed = (uint64_t)getpid();
 	return conns_create(kv, listener < 0 ? -1 : listener, &kv->conns);
 }
 

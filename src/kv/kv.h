@@ -14,6 +14,7 @@ struct kv {
 	heir_t *h;
 	const char *name;            /* the role's: whoever owns it answers what is sent there */
 	struct command_env env;
+	uint64_t seed;               /* of the hash, should this instance be the first */
 	size_t marked;               /* bytes in the undo log of the open transaction */
 	struct resp_command command; /* the one at hand: too large for the stack */
 	struct conns *conns;

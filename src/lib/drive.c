@@ -225,8 +225,11 @@ static int do_switch(struct drive *d)
 	do {
 		rc = app_acquire(&d->h->shm, d->h->run->app, d->h->self, d->how, &d->h->state, &d->got);
 	} while (rc == HEIR_EAGAIN && d->how == ACQUIRE_SWITCH);
-	if (rc)
+	if (rc) {
+		/* Owner, but it could not be put in order: this process has to end, for the next candidate to claim. */
+		d->switched = heir_is_owner(d->h);
 		return rc;
+	}
 	d->switched = 1;
 	d->forced = d->got.forced;
 	d->h->run->start.generation = d->got.generation;

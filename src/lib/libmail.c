@@ -44,11 +44,15 @@ static int prepare(heir_t *h, enum cell_kind kind, uint32_t flags, const struct 
 
 static int publish(heir_t *h, uint32_t mailbox, struct cell_ref ref)
 {
+	uint64_t target = atom_load_relaxed(&shm_cell(&h->shm, ref.cell)->target);
 	int rc = mailbox_publish(&h->shm, mailbox, ref);
 
-	if (rc == 0)
-		mailbox_ring(&h->shm, mailbox);
-	return rc;
+	if (rc)
+		return rc;
+	mailbox_ring(&h->shm, mailbox);
+	if (mailbox >= h->shm.limits.roles)
+		mail_return(&h->shm, target); /* it may have been buried before this was published */
+	return 0;
 }
 
 int heir_send(heir_t *h, const char *name, const void *data, size_t size)
@@ -419,8 +423,10 @@ int heir_forward(heir_t *h, const char *name)
 		atom_store_relaxed(&c->target, to.mailbox >= h->shm.limits.roles ? to.handle : 0);
 		next = cell_unpack(w);
 		next.state = CELL_OWNED;
+		/* Forwarded again, the count goes on: no word of this use may come twice, or a late helper marks it. */
+		if (!(next.flags & CELL_FORWARDED))
+			next.deliveries = 0;
 		next.flags |= CELL_FORWARDED;
-		next.deliveries = 0;
 		if (cell_move(&h->shm, h->in.head.ref.cell, w, next) == 0)
 			break;
 	}

@@ -174,26 +174,46 @@ int txn_message(heir_t *h, uint32_t role, txn_handler *handle, void *arg)
 	return 1;
 }
 
+/* What another live instance's worker of this role has in hand is left to it: two must not answer into one cell. */
+static bool in_other_hands(heir_t *h, const struct mail_head *head)
+{
+	uint32_t holder = atom_load_relaxed(&shm_cell(&h->shm, head->ref.cell)->holder);
+	struct slot_place place = slot_place(&h->shm, holder);
+
+	return cell_unpack(head->word).state == CELL_TAKEN && holder != h->slot && place.role == h->place.role &&
+	       handle_alive(&h->shm, slot_handle(&h->shm, holder));
+}
+
 int plain_message(heir_t *h, uint32_t role, txn_handler *handle, void *arg)
 {
+	struct mail_record record = {.mailbox = role, .outcome = MAIL_ANSWERED};
 	struct mail_head head;
 	int rc = mailbox_peek(&h->shm, role, &head), status;
 
 	if (rc <= 0)
 		return rc;
+	if (in_other_hands(h, &head))
+		return 0;
 	if (mailbox_take(&h->shm, h->slot, &head))
 		return 1;
-	if (lib_load(h, role, &head)) {
+	h->in.head = head;
+	h->in.reply_size = 0;
+	if (cell_unpack(head.word).deliveries > app_of(h)->max_deliveries) {
+		record.outcome = MAIL_ASIDE;
+		set_aside(h, role);
+		status = HEIR_EPOISON;
+	} else if (lib_load(h, role, &head)) {
 		status = HEIR_ECORRUPT;
-		h->in.head = head;
 	} else {
 		h->in.active = 1;
 		status = handle ? handle(h, &h->in.message, arg) : HEIR_ENOENT;
 		h->in.active = 0;
 	}
 	store_answer(h, status < 0 ? status : 0);
-	mailbox_pass(&h->shm, role, head.ticket, head.ref.cell);
-	mail_answer(&h->shm, head.ref);
+	record.ref = head.ref;
+	record.ticket = head.ticket;
+	record_redo(&h->shm, &record);
+	mailbox_ring(&h->shm, role);
 	return 1;
 }
 

@@ -10,6 +10,7 @@
 struct watch {
 	struct watch *next;
 	int fd; /* -1: gone, freed after the dispatch */
+	uint32_t events;
 	heir_ready_fn *ready;
 	void *arg;
 };
@@ -48,8 +49,9 @@ int heir_watch(heir_t *h, int fd, uint32_t events, heir_ready_fn *ready, void *a
 	if (!known) {
 		w->next = h->watches;
 		h->watches = w;
-		h->watched++;
 	}
+	h->watched += (events != 0) - (w->events != 0);
+	w->events = events;
 	return 0;
 }
 
@@ -62,7 +64,8 @@ int heir_unwatch(heir_t *h, int fd)
 	(void)epoll_ctl(h->epoll, EPOLL_CTL_DEL, fd, NULL);
 	w->fd = -1;
 	h->watches_gone = 1;
-	h->watched--;
+	h->watched -= w->events != 0;
+	w->events = 0;
 	return 0;
 }
 

@@ -276,15 +276,19 @@ static void wait_for_taker(heir_t *h)
 int serve_mail(heir_t *h, unsigned most)
 {
 	struct worker_run *run = h->run;
+	struct mail_head head;
 	unsigned n = 0;
 	int rc = 1;
 
+	run->doorbell = atom_load_acquire(&shm_mailbox(&h->shm, (uint32_t)h->place.role)->doorbell);
 	run->wanted = 0;
 	while (n < most && rc == 1) {
 		rc = run->lead ? txn_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg)
 			       : plain_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg);
 		n += rc == 1;
 	}
+	/* Mail is there, and not for this process now: whoever has it in hand rings when it has passed it. */
+	run->passed_over = rc == 0 && !run->lead && mailbox_peek(&h->shm, (uint32_t)h->place.role, &head) == 1;
 	if (rc != HEIR_EWANTED)
 		run->wanted_since = DEADLINE_NEVER;
 	if (rc == HEIR_EWANTED)
@@ -419,7 +423,8 @@ static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w, bool *
 	if (run->state == WORKER_SERVING) {
 		struct shm_mailbox *m = shm_mailbox(&h->shm, (uint32_t)h->place.role);
 
-		w[n++] = (struct wait_word){&m->doorbell, atom_load_acquire(&m->doorbell)};
+		w[n].word = &m->doorbell;
+		w[n++].expected = run->passed_over ? run->doorbell : atom_load_acquire(&m->doorbell);
 		if (run->wanted)
 			w[n++] = (struct wait_word){control_commit_futex(&a->control), (uint32_t)(word >> 32)};
 	} else if (run->state == WORKER_STANDBY && run->lead && c.phase != PHASE_DOWN && c.owner != h->slot) {
@@ -476,7 +481,7 @@ static int sleep_until(heir_t *h, uint64_t word, int64_t deadline)
 	mailbox_sleep(&h->shm, role);
 	lib_sleep(h);
 	busy = mailbox_peek(&h->shm, shm_slot_mailbox(&h->shm, h->slot), &head) == 1 ||
-	       (h->run->state == WORKER_SERVING && !h->run->wanted &&
+	       (h->run->state == WORKER_SERVING && !h->run->wanted && !h->run->passed_over &&
 		control_unpack(word).phase == PHASE_SERVING && mailbox_peek(&h->shm, role, &head) == 1);
 	if (h->replied && atom_load_acquire(&own_slot(h)->replies) != h->replies_seen)
 		busy = 1;

@@ -22,8 +22,10 @@ bool mailbox_has_room(const struct shm *shm, uint32_t mailbox)
 {
 	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
 	uint64_t limit = shm->limits.cells > 64 ? (shm->limits.cells - 1) / 4 * 3 : shm->limits.cells - 1;
+	/* The tail first: a head that has passed it meanwhile means room. */
+	uint64_t tail = atom_load_acquire(&m->tail), head = atom_load_relaxed(&m->head);
 
-	return atom_load_relaxed(&m->tail) - atom_load_relaxed(&m->head) < limit;
+	return head >= tail || tail - head < limit;
 }
 
 /* Mark the cell of generation g that stands at the tail, then advance. 1: the tail's entry is empty; 0: helped; ECORRUPT. */
@@ -75,12 +77,28 @@ void mailbox_settle(const struct shm *shm, uint32_t mailbox)
 			return;
 }
 
+/* OWNED, and meant for this mailbox: not one that its reader passes on to another already. */
+static bool waits_for(const struct shm *shm, uint32_t mailbox, struct cell_ref ref)
+{
+	struct shm_cell *c = shm_cell(shm, ref.cell);
+	uint64_t w;
+	uint32_t to;
+
+	do {
+		if (cell_load(shm, ref, &w) || cell_unpack(w).state != CELL_OWNED)
+			return false;
+		to = atom_load_relaxed(&c->mailbox);
+		fence_acquire(); /* the mailbox before the word: both of one use */
+	} while (atom_load_relaxed(&c->word) != w);
+	return to == mailbox;
+}
+
 int mailbox_publish(const struct shm *shm, uint32_t mailbox, struct cell_ref ref)
 {
 	if (!shm_mailbox(shm, mailbox))
 		return HEIR_ECORRUPT;
 	for (;;) {
-		uint64_t tail, w, entry;
+		uint64_t tail, entry;
 		int rc = help(shm, mailbox, &tail);
 
 		if (rc < 0)
@@ -88,7 +106,7 @@ int mailbox_publish(const struct shm *shm, uint32_t mailbox, struct cell_ref ref
 		if (rc == 0)
 			continue;
 		/* The tail was loaded by help(); now the state, then the CAS: in this order (mailbox.h). */
-		if (cell_load(shm, ref, &w) || cell_unpack(w).state != CELL_OWNED)
+		if (!waits_for(shm, mailbox, ref))
 			return 0;
 		entry = entry_pack((uint32_t)tail, 0);
 		/* seq_cst: pairs with the reader's mailbox_sleep, which adds to sleepers before it looks here again */
@@ -119,6 +137,22 @@ void mailbox_awake(const struct shm *shm, uint32_t mailbox)
 	atom_add_relaxed(&shm_mailbox(shm, mailbox)->sleepers, (uint32_t)-1);
 }
 
+/* A head that its caller gave up before anybody took it: DONE first, so that whoever buries this process finds it. */
+static void skip(const struct shm *shm, uint32_t mailbox, uint32_t ticket, uint32_t cell, uint64_t w)
+{
+	struct cell_word next = cell_unpack(w);
+
+	if (next.state == CELL_PUBLISHED) {
+		next.state = CELL_DONE;
+		if (cell_move(shm, cell, w, next))
+			return;
+		w = cell_pack(next);
+		TESTPOINT("mail: skipped");
+	}
+	mailbox_pass(shm, mailbox, ticket, cell);
+	cell_free(shm, cell, w);
+}
+
 int mailbox_peek(const struct shm *shm, uint32_t mailbox, struct mail_head *ret)
 {
 	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
@@ -130,9 +164,10 @@ int mailbox_peek(const struct shm *shm, uint32_t mailbox, struct mail_head *ret)
 
 		if ((uint32_t)(entry >> 32) != (uint32_t)h) {
 			/* A redo emptied the entry and died or stopped before it advanced the head: do that. */
-			if ((uint32_t)(entry >> 32) != (uint32_t)h + shm->ring_entries)
-				return atom_load_acquire(&m->head) != h ? 0 : HEIR_ECORRUPT;
-			(void)atom_cas(&m->head, &h, h + 1);
+			if ((uint32_t)(entry >> 32) == (uint32_t)h + shm->ring_entries)
+				(void)atom_cas(&m->head, &h, h + 1);
+			else if (atom_load_acquire(&m->head) == h)
+				return HEIR_ECORRUPT;
 			continue;
 		}
 		if ((uint32_t)entry == 0)
@@ -140,17 +175,20 @@ int mailbox_peek(const struct shm *shm, uint32_t mailbox, struct mail_head *ret)
 		c = shm_cell(shm, (uint32_t)entry);
 		if (!c)
 			return HEIR_ECORRUPT;
+		TESTPOINT("mail: head seen");
 		if (atom_load_acquire(&m->tail) == h)
 			(void)help(shm, mailbox, &tail);
 		w = atom_load_acquire(&c->word);
+		/* As it is emptied before the cell is let go, an entry that stands still says that w is of this use. */
+		if (atom_load_relaxed(entry_at(shm, mailbox, h)) != entry)
+			continue;
 		cw = cell_unpack(w);
-		if (cw.state == CELL_PUBLISHED && (cw.flags & CELL_ABANDONED)) {
-			mailbox_pass(shm, mailbox, (uint32_t)h, (uint32_t)entry);
-			cell_free(shm, (uint32_t)entry, w);
+		if ((cw.state == CELL_PUBLISHED || cw.state == CELL_DONE) && (cw.flags & CELL_ABANDONED)) {
+			skip(shm, mailbox, (uint32_t)h, (uint32_t)entry, w);
 			continue;
 		}
 		if (cw.state != CELL_PUBLISHED && cw.state != CELL_TAKEN)
-			return atom_load_acquire(&m->head) != h ? 0 : HEIR_ECORRUPT;
+			return HEIR_ECORRUPT;
 		*ret = (struct mail_head){(uint32_t)h, {(uint32_t)entry, cw.generation}, w};
 		return 1;
 	}
@@ -161,13 +199,15 @@ int mailbox_take(const struct shm *shm, uint32_t holder, struct mail_head *head)
 	struct shm_cell *c = shm_cell(shm, head->ref.cell);
 	struct cell_word next = cell_unpack(head->word);
 
-	atom_store_relaxed(&c->holder, holder);
 	next.state = CELL_TAKEN;
 	if (next.deliveries < 0xff)
 		next.deliveries++;
 	if (cell_move(shm, head->ref.cell, head->word, next))
 		return HEIR_EAGAIN;
 	head->word = cell_pack(next);
+	TESTPOINT("mail: taking");
+	/* Not before: a reader that was stopped would store into a cell that is another's by now. */
+	atom_store_relaxed(&c->holder, holder);
 	TESTPOINT("mail: taken");
 	return 0;
 }

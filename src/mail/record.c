@@ -8,6 +8,16 @@
 #include "base/testpoint.h"
 #include "heir.h"
 
+struct burial {
+	const struct shm *shm;
+	uint64_t handle;
+	uint32_t slot, mailbox; /* the dead one's */
+	bool (*still_dead)(void *arg);
+	void *arg;
+};
+
+enum verdict { LEAVE, REFUSE, RELEASE, DISCARD };
+
 static uint64_t ref_pack(struct cell_ref r)
 {
 	return (uint64_t)r.generation << 32 | r.cell;
@@ -20,6 +30,8 @@ static struct cell_ref ref_unpack(uint64_t w)
 
 void record_store(struct shm_record *to, const struct mail_record *from)
 {
+	/* The generation under which this is written before the words; pairs with the fence behind record_load() in app_recover(). */
+	fence_release();
 	atom_store_relaxed(&to->cell, ref_pack(from->ref));
 	atom_store_relaxed(&to->ticket, (uint64_t)from->outcome << 56 | (uint64_t)from->mailbox << 32 | from->ticket);
 	for (unsigned i = 0; i < from->sent; i++) {
@@ -86,16 +98,27 @@ static void let_go(const struct shm *shm, struct cell_ref ref, enum mail_outcome
 	}
 }
 
+static void publish_sent(const struct shm *shm, uint32_t mailbox, struct cell_ref ref)
+{
+	struct shm_cell *c = shm_cell(shm, ref.cell);
+	uint64_t target = c ? atom_load_relaxed(&c->target) : 0;
+
+	(void)mailbox_publish(shm, mailbox, ref);
+	TESTPOINT("redo: published one");
+	mailbox_ring(shm, mailbox);
+	if (mailbox >= shm->limits.roles && shm_slot_mailbox(shm, handle_slot(target)) == mailbox)
+		mail_return(shm, target);
+}
+
 void record_redo(const struct shm *shm, const struct mail_record *r)
 {
 	for (unsigned i = 0; i < r->sent; i++) {
 		if (!shm_mailbox(shm, r->outbox[i].mailbox))
 			continue;
-		(void)mailbox_publish(shm, r->outbox[i].mailbox, r->outbox[i].ref);
-		mailbox_ring(shm, r->outbox[i].mailbox);
+		publish_sent(shm, r->outbox[i].mailbox, r->outbox[i].ref);
 	}
 	TESTPOINT("redo: outbox published");
-	if (r->outcome == MAIL_NONE || !shm_mailbox(shm, r->mailbox))
+	if (r->outcome == MAIL_NONE || r->ref.cell == 0 || !shm_mailbox(shm, r->mailbox))
 		return;
 	mailbox_pass(shm, r->mailbox, r->ticket, r->ref.cell);
 	TESTPOINT("redo: passed");
@@ -107,93 +130,169 @@ void mail_answer(const struct shm *shm, struct cell_ref ref)
 	let_go(shm, ref, MAIL_ANSWERED);
 }
 
+/* From exactly that word. Whether it still was that. */
+static bool refuse(const struct shm *shm, uint32_t cell, uint64_t w)
+{
+	struct cell_word cw = cell_unpack(w), next = cw;
+
+	next.state = CELL_DONE;
+	next.flags |= CELL_REFUSED;
+	if (!(cw.flags & CELL_CALL) || (cw.flags & CELL_ABANDONED))
+		next = (struct cell_word){.generation = cw.generation + 1, .state = CELL_FREE};
+	if (cell_move(shm, cell, w, next))
+		return false;
+	TESTPOINT("mail: refused");
+	wake_caller(shm, cw.slot);
+	return true;
+}
+
 void mail_refuse(const struct shm *shm, struct cell_ref ref)
 {
 	uint64_t w;
 
 	while (cell_load(shm, ref, &w) == 0) {
-		struct cell_word cw = cell_unpack(w), next = cw;
+		enum cell_state state = cell_unpack(w).state;
 
-		if (cw.state == CELL_FREE || cw.state == CELL_DONE || cw.state == CELL_ASIDE)
+		if (state == CELL_FREE || state == CELL_DONE || state == CELL_ASIDE || refuse(shm, ref.cell, w))
 			return;
-		next.state = CELL_DONE;
-		next.flags |= CELL_REFUSED;
-		if (!(cw.flags & CELL_CALL) || (cw.flags & CELL_ABANDONED))
-			next = (struct cell_word){.generation = cw.generation + 1, .state = CELL_FREE};
-		if (cell_move(shm, ref.cell, w, next) == 0) {
-			wake_caller(shm, cw.slot);
-			return;
-		}
 	}
 }
 
-/* A cell that the dead party sent: nobody waits for its answer any more. */
-static void bury_sent(const struct shm *shm, uint32_t cell, uint64_t w)
+/* A message for that process or one before it in its slot. */
+static bool meant_for(uint64_t target, uint64_t handle)
 {
-	struct cell_word cw = cell_unpack(w), next;
-	struct cell_ref ref = {cell, cw.generation};
-	uint32_t mailbox = atom_load_relaxed(&shm_cell(shm, cell)->mailbox);
+	return handle_slot(target) == handle_slot(handle) && handle_incarnation(target) <= handle_incarnation(handle);
+}
 
-	if (cw.state == CELL_OWNED && !(cw.flags & CELL_FORWARDED) && shm_mailbox(shm, mailbox)) {
-		mailbox_settle(shm, mailbox);
-		if (cell_load(shm, ref, &w))
+void mail_return(const struct shm *shm, uint64_t handle)
+{
+	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
+	uint32_t mailbox = shm_slot_mailbox(shm, handle_slot(handle));
+	struct mail_head head;
+
+	/* Either the slot is seen dead here, or what was published is seen by the burial that follows: pairs with bury(). */
+	fence_seq();
+	for (uint32_t i = 0; s && i <= shm->ring_entries; i++) {
+		uint64_t w = atom_load_acquire(&s->word);
+		enum slot_state state = (enum slot_state)(w >> 24 & 0xff);
+
+		if (state == SLOT_ALIVE || state == SLOT_JOINING)
+			return; /* it sees to its own mailbox, or whoever buries it */
+		if (mailbox_peek(shm, mailbox, &head) != 1 ||
+		    !meant_for(atom_load_relaxed(&shm_cell(shm, head.ref.cell)->target), handle))
 			return;
-		cw = cell_unpack(w);
+		mailbox_pass(shm, mailbox, head.ticket, head.ref.cell);
+		TESTPOINT("mail: returned");
+		mail_refuse(shm, head.ref);
 	}
-	next = cw;
-	if (cw.state == CELL_DONE || (cw.state == CELL_OWNED && !(cw.flags & CELL_FORWARDED))) {
-		cell_free(shm, cell, w);
-		return;
+}
+
+/* What lies in the dead one's own ring is taken out of it, so that no let-go cell stands in it. */
+static bool empty_ring(const struct burial *b)
+{
+	struct mail_head head;
+
+	for (uint32_t i = 0; i <= b->shm->ring_entries && mailbox_peek(b->shm, b->mailbox, &head) == 1; i++) {
+		if (!b->still_dead(b->arg))
+			return false;
+		mailbox_pass(b->shm, b->mailbox, head.ticket, head.ref.cell);
 	}
+	return true;
+}
+
+/* Does the cell, as it is in word w, stand at the head of the mailbox? Then *ret is its ticket. */
+static bool at_head(const struct shm *shm, uint32_t mailbox, uint32_t cell, uint64_t w, uint32_t *ret)
+{
+	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
+	uint64_t head, entry;
+
+	if (!m)
+		return false;
+	head = atom_load_acquire(&m->head);
+	entry = atom_load_acquire(&shm_ring(shm, mailbox)[head & (shm->ring_entries - 1)]);
+	*ret = (uint32_t)head;
+	/* The word again: the entry is of this use of the cell. */
+	return entry == ((head & UINT32_MAX) << 32 | cell) && atom_load_acquire(&shm_cell(shm, cell)->word) == w;
+}
+
+/* What is to become of a cell of which the dead party was the sender, the reader, or the one who passed it on. */
+static enum verdict judge(const struct burial *b, uint32_t cell, struct shm_cell *c, uint64_t w)
+{
+	struct cell_word cw = cell_unpack(w);
+	uint32_t mailbox = atom_load_relaxed(&c->mailbox), ticket;
+	uint64_t target = atom_load_relaxed(&c->target);
+	bool sent = cw.slot == b->slot, to_it = target && meant_for(target, b->handle), stands;
+
+	switch (cw.state) {
+	case CELL_OWNED:
+		if (!(cw.flags & CELL_FORWARDED))
+			return sent ? DISCARD : LEAVE;
+		return atom_load_relaxed(&c->holder) == b->slot ? REFUSE : sent ? RELEASE : LEAVE;
+	case CELL_TAKEN:
+		/* A role's: still at the head, the next reader takes it again; passed, and not answered, nobody would. */
+		stands = at_head(b->shm, mailbox, cell, w, &ticket);
+		if (target == 0 && !stands && atom_load_relaxed(&c->holder) == b->slot)
+			return REFUSE;
+		/* fallthrough */
+	case CELL_PUBLISHED:
+		return to_it ? REFUSE : sent ? RELEASE : LEAVE;
+	case CELL_DONE:
+		/* Or given up, and skipped by a reader who died before it freed it. */
+		return sent || (cw.slot == 0 && (cw.flags & CELL_ABANDONED)) ? DISCARD : LEAVE;
+	case CELL_ASIDE:
+		return sent ? RELEASE : LEAVE;
+	case CELL_FREE:
+		break;
+	}
+	return LEAVE;
+}
+
+/* One look at a cell, at most one change. True: look again. */
+static bool settle(const struct burial *b, uint32_t cell, bool *ret_dead)
+{
+	struct shm_cell *c = shm_cell(b->shm, cell);
+	uint64_t w = c ? atom_load_acquire(&c->word) : 0;
+	struct cell_word cw = cell_unpack(w), next = cw;
+	enum verdict verdict = c ? judge(b, cell, c, w) : LEAVE;
+	uint32_t mailbox, ticket;
+
+	if (verdict == LEAVE)
+		return false;
+	mailbox = atom_load_relaxed(&c->mailbox);
+	/* After the look: what was seen is the dead one's, not a successor's. */
+	*ret_dead = b->still_dead(b->arg);
+	if (!*ret_dead)
+		return false;
+	if (cw.state == CELL_OWNED && shm_mailbox(b->shm, mailbox)) {
+		mailbox_settle(b->shm, mailbox); /* it may stand in the ring: then it was accepted */
+		if (atom_load_acquire(&c->word) != w)
+			return true;
+	}
+	/* Out of the ring before it is let go. */
+	if (cw.state == CELL_PUBLISHED && verdict == REFUSE && !empty_ring(b))
+		return false;
+	if (cw.state == CELL_DONE && at_head(b->shm, mailbox, cell, w, &ticket))
+		mailbox_pass(b->shm, mailbox, ticket, cell);
 	next.slot = 0;
 	if (cw.flags & CELL_CALL)
 		next.flags |= CELL_ABANDONED;
-	(void)cell_move(shm, cell, w, next);
-}
-
-/* Direct mail that the dead party had in hand, waiting, or was passing on: its caller is told. */
-static void bury_held(const struct shm *shm, uint64_t handle, uint32_t cell, uint64_t w)
-{
-	struct shm_cell *c = shm_cell(shm, cell);
-	struct cell_word cw = cell_unpack(w);
-	struct cell_ref ref = {cell, cw.generation};
-	uint32_t mailbox = atom_load_relaxed(&c->mailbox);
-
-	if (cw.state == CELL_OWNED && (cw.flags & CELL_FORWARDED) &&
-	    atom_load_relaxed(&c->holder) == handle_slot(handle)) {
-		if (shm_mailbox(shm, mailbox))
-			mailbox_settle(shm, mailbox);
-		if (cell_load(shm, ref, &w) == 0 && cell_unpack(w).state == CELL_OWNED)
-			mail_refuse(shm, ref);
-	} else if ((cw.state == CELL_TAKEN || cw.state == CELL_PUBLISHED) && atom_load_relaxed(&c->target) == handle) {
-		mail_refuse(shm, ref);
-	}
+	if (verdict == REFUSE)
+		(void)refuse(b->shm, cell, w);
+	else if (verdict == DISCARD)
+		cell_free(b->shm, cell, w);
+	else
+		(void)cell_move(b->shm, cell, w, next);
+	TESTPOINT("bury: cell settled");
+	return true;
 }
 
 void mail_bury(const struct shm *shm, uint64_t handle, bool (*still_dead)(void *arg), void *arg)
 {
-	uint32_t slot = handle_slot(handle), own = shm_slot_mailbox(shm, slot);
-	struct mail_head head;
+	uint32_t slot = handle_slot(handle);
+	struct burial b = {shm, handle, slot, shm_slot_mailbox(shm, slot), still_dead, arg};
+	bool dead = empty_ring(&b);
 
-	/* Out of the ring first, so that no let-go cell stands in it. */
-	for (uint32_t i = 0; i <= shm->ring_entries && mailbox_peek(shm, own, &head) == 1; i++) {
-		if (!still_dead(arg))
-			return;
-		mailbox_pass(shm, own, head.ticket, head.ref.cell);
-	}
-	for (uint32_t i = 1; i < shm->limits.cells; i++) {
-		uint64_t w = atom_load_acquire(&shm_cell(shm, i)->word);
-
-		if (cell_unpack(w).state == CELL_FREE)
-			continue;
-		if (!still_dead(arg))
-			return;
-		bury_held(shm, handle, i, w);
-		w = atom_load_acquire(&shm_cell(shm, i)->word);
-		if (cell_unpack(w).slot != slot || cell_unpack(w).state == CELL_FREE)
-			continue;
-		if (!still_dead(arg))
-			return;
-		bury_sent(shm, i, w);
-	}
+	for (uint32_t i = 1; dead && i < shm->limits.cells; i++)
+		while (settle(&b, i, &dead))
+			;
 }

@@ -29,6 +29,11 @@ void record_redo(const struct shm *shm, const struct mail_record *record);
 void mail_answer(const struct shm *shm, struct cell_ref ref);
 /* A direct message that this reader does not handle (meant for another incarnation): its caller gets EDEAD. */
 void mail_refuse(const struct shm *shm, struct cell_ref ref);
+/*
+ * After a publish to a process's own mailbox: if that process is buried by now, nobody reads there, so what was sent to it
+ * comes back, EDEAD to its callers.
+ */
+void mail_return(const struct shm *shm, uint64_t handle);
 /* What a dead process left behind in cells and mailboxes; still_dead is asked before each CAS. */
 void mail_bury(const struct shm *shm, uint64_t handle, bool (*still_dead)(void *arg), void *arg);
 

@@ -336,13 +336,13 @@ static int load(const char *path, struct conf **ret)
 	return rc;
 }
 
-static int find_or_make(const char *domain, const struct conf *given, struct conf **ret)
+static int find_or_make(const char *domain, const struct conf *given, bool join, struct conf **ret)
 {
 	char path[128], lock[160];
 	struct conf *standard = NULL;
 	int fd, rc = find(domain, given, ret);
 
-	if (rc != HEIR_ENODOMAIN)
+	if (rc != HEIR_ENODOMAIN || join)
 		return rc ? rc : BUILD_FOUND;
 	rc = shm_path(domain, path, sizeof(path));
 	if (rc)
@@ -374,7 +374,7 @@ static const char *domain_name(const char *domain, const struct conf *given)
 	return given ? given->domain : "default";
 }
 
-int build_domain(const char *path, const char *domain, char *ret_domain, size_t size,
+int build_domain(const char *path, const char *domain, bool join, char *ret_domain, size_t size,
                  struct conf **ret_conf)
 {
 	struct conf *given = NULL;
@@ -383,7 +383,7 @@ int build_domain(const char *path, const char *domain, char *ret_domain, size_t 
 	if (rc)
 		return rc;
 	(void)strlcpy(ret_domain, domain_name(domain, given), size);
-	rc = find_or_make(ret_domain, given, ret_conf);
+	rc = find_or_make(ret_domain, given, join, ret_conf);
 	conf_free(given);
 	return rc;
 }

@@ -17,7 +17,7 @@ enum build_result {
  * *ret_conf is what is in force. domain NULL: the configuration's. BUILD_…, or a negative code
  * after a message.
  */
-int build_domain(const char *path, const char *domain, char *ret_domain, size_t size,
+int build_domain(const char *path, const char *domain, bool join, char *ret_domain, size_t size,
                  struct conf **ret_conf);
 
 /* The configuration that the segment holds. */

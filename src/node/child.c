@@ -240,6 +240,7 @@ static void plan_environment(struct plan *p, const struct child *c)
 	environ_set(&p->env, "HEIR_NODE", "%s", l->conf->nodes[l->node]);
 	environ_set(&p->env, "HEIR_APPLICATION", "%s", i->conf->name);
 	environ_set(&p->env, "HEIR_CHILD", "%s", c->conf->id);
+	environ_set(&p->env, "HEIR_LEADER", "%016llx", (unsigned long long)l->h->self);
 	environ_inherit(&p->env);
 	for (uint32_t k = 0; k < i->conf->env_count; k++)
 		environ_set(&p->env, i->conf->env[k].name, "%s", i->conf->env[k].value);

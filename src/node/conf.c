@@ -10,10 +10,12 @@
 
 #include "conf_impl.h"
 
+/* clang-format off */
 const char conf_default_text[] =
 	"domain: default\n"
 	"nodes: [a, b]\n"
-	"limits: {names: 16384, processes: 256, messages: 1024, message: 4KiB, trace: 256}\n"
+	"limits: {names: 16384, processes: 256, messages: 1024,\n"
+	"         message: 4KiB, trace: 256}\n"
 	"applications:\n"
 	"  kv:\n"
 	"    nodes: [a, b]\n"
@@ -27,6 +29,7 @@ const char conf_default_text[] =
 	"          names: [kv]\n"
 	"          state: 8MiB\n"
 	"          on_death: failover\n";
+/* clang-format on */
 
 void conf_decode_domain(struct conf_ctx *c, const struct conf_yaml *value, void *object)
 {
@@ -179,7 +182,7 @@ static int read_file(const char *path, char **ret, size_t *ret_length)
 }
 
 /* The text is copied, for later diagnostics. Its last line is given an end: without one, libfyaml
- * 0.7.12 reads bytes that nobody wrote. */
+ * 0.7.12 reads uninitialised bytes. */
 static int set_source(struct conf_ctx *c, const char *name, const char *text, size_t length)
 {
 	static const char bom[] = "\xef\xbb\xbf";

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include "node/view.h"
 #include "proc/recover.h"
 
+#define SOON INT64_C(1000000)
 #define DELAY_FIRST INT64_C(100000000)
 #define DELAY_MOST (5 * NS_PER_SECOND)
 
@@ -71,7 +73,8 @@ int instance_create(struct leader *l, uint32_t app, struct instance **ret)
 	i->app = app;
 	i->shm = shm_app(l->shm, app);
 	i->watch.fd = -1;
-	i->start_from = -1;
+	i->start_from = i->owner_node = -1;
+	i->fence_node = -1;
 	i->take_back = i->shm->flags & APP_TAKE_BACK;
 	i->lead = i->shm->lead_role - i->shm->first_role;
 	i->children = calloc(conf->role_count, sizeof(*i->children));
@@ -88,6 +91,9 @@ int instance_create(struct leader *l, uint32_t app, struct instance **ret)
 		instance_destroy(i);
 		return rc;
 	}
+	for (uint32_t k = 0; k < i->count; k++) /* an earlier leader's children may not be gone yet */
+		if ((uint32_t)atom_load_relaxed(&shm_role(l->shm, i->shm->first_role + k)->child[l->node]))
+			i->fence_node = (int)l->node;
 	*ret = i;
 	return 0;
 }
@@ -256,6 +262,83 @@ bool instance_is_gone(struct instance *i)
 	       0;
 }
 
+static void survivor_ended(struct leader *l, struct source *source, uint32_t events)
+{
+	struct zombie **at = &l->zombies, *z;
+
+	(void)events;
+	while ((z = *at) && &z->exit != source)
+		at = &z->next;
+	source_close(l, source);
+	if (!z)
+		return;
+	*at = z->next;
+	free(z);
+}
+
+static void keep_survivor(pid_t pid, int pidfd, void *arg)
+{
+	struct instance *i = arg;
+	struct leader *l = i->leader;
+	struct zombie *z = calloc(1, sizeof(*z));
+
+	if (!z) {
+		close(pidfd);
+		return; /* it is found again */
+	}
+	z->pid = pid;
+	z->app = i->app;
+	z->survivor = true;
+	z->next = l->zombies;
+	l->zombies = z;
+	if (source_open(l, &z->exit, pidfd, survivor_ended) == 0)
+		return;
+	l->zombies = z->next;
+	free(z);
+}
+
+static bool has_survivors(const struct instance *i)
+{
+	const struct zombie *z = i->leader->zombies;
+
+	while (z && !(z->survivor && z->app == i->app))
+		z = z->next;
+	return z != NULL;
+}
+
+/* The workers that the node's dead leader had written down, which may be beyond their environment already. */
+static bool is_any_exiting(const struct instance *i, int node)
+{
+	for (uint32_t k = 0; k < i->count; k++) {
+		struct shm_role *role = shm_role(i->leader->shm, i->shm->first_role + k);
+		pid_t pid = (pid_t)(atom_load_relaxed(&role->child[node]) & 0xffffff);
+
+		if (pid > 1 && spawn_is_exiting(pid))
+			return true;
+	}
+	return false;
+}
+
+void instance_fence(struct instance *i, int node)
+{
+	struct leader *l = i->leader;
+	uint64_t leader = atom_load_acquire(&shm_node(l->shm, (uint32_t)node)->leader);
+	char except[64];
+
+	i->fence_node = node;
+	if (has_survivors(i))
+		return;
+	snprintf(except, sizeof(except), "HEIR_LEADER=%016llx",
+	         leader && !handle_gone(l->shm, leader) ? (unsigned long long)leader : 0);
+	if (spawn_kill_survivors(l->domain, l->conf->nodes[node], i->conf->name, except, keep_survivor, i))
+		return;
+	if (is_any_exiting(i, node)) {
+		loop_again(l, l->now + SOON);
+		return;
+	}
+	i->fence_node = -1;
+}
+
 static void advance_stop(struct instance *i)
 {
 	struct stop *s = &i->stop;
@@ -363,6 +446,8 @@ void instance_advance(struct instance *i)
 		}
 	}
 	check_driver(i);
+	if (i->fence_node >= 0)
+		instance_fence(i, i->fence_node);
 	if (i->stop.how != STOP_NOT)
 		advance_stop(i);
 }

@@ -89,6 +89,8 @@ struct instance {
 	struct errand guest, yield, hand;
 	uint64_t tried; /* nodes that a hand-over failed to */
 	struct led led;
+	int fence_node;            /* what its dead leader left is not gone yet; -1: none */
+	int owner_node;            /* the last that was another's, or -1 */
 	uint64_t dead_owner; /* handle, and since when it is known */
 	int64_t dead_since;
 	uint64_t watched; /* handle of the owner whose pidfd is watched */
@@ -108,6 +110,7 @@ struct zombie {
 	pid_t pid;
 	uint32_t app;
 	char name[2 * CONF_NAME_LENGTH_MAX];
+	bool survivor; /* not a child of this process: left by a dead leader */
 	struct zombie *next;
 };
 

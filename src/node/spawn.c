@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 #include "node/spawn.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define PROCESS_EXITING 4u /* PF_EXITING */
 #define FD_ABOVE 300 /* beyond every descriptor that a child is promised (conf.h: at most 255) */
 
 static void reset_signals(void)
@@ -53,6 +56,9 @@ static int place_fds(const struct spawn *s, int *error)
 	if (dup2(in, STDIN_FILENO) < 0)
 		return -errno;
 	if (out >= 0 && (dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0))
+		return -errno;
+	/* Whatever this process had inherited itself is not passed on. */
+	if (close_range(SPAWN_FD_FIRST, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return -errno;
 	for (unsigned i = 0; i < s->fd_count; i++)
 		if (dup2(up[i], s->fds[i].to) < 0)
@@ -168,24 +174,87 @@ static int has_environment(pid_t pid, const char *const *wanted, unsigned count)
 	return found >= count;
 }
 
+static void marks(char words[3][320], const char **wanted, const char *domain, const char *node,
+                  const char *application)
+{
+	snprintf(words[0], 320, "HEIR_DOMAIN=%s", domain);
+	snprintf(words[1], 320, "HEIR_NODE=%s", node);
+	snprintf(words[2], 320, "HEIR_APPLICATION=%s", application);
+	for (int i = 0; i < 3; i++)
+		wanted[i] = words[i];
+}
+
 unsigned spawn_kill_adopted(const char *domain, const char *node, const char *application,
                             int (*is_known)(pid_t pid, void *arg), void *arg)
 {
 	char words[3][320];
-	const char *wanted[3] = {words[0], words[1], words[2]};
+	const char *wanted[3];
 	pid_t pids[1024];
 	int count = spawn_children(pids, 1024);
 	unsigned alive = 0;
 
-	snprintf(words[0], sizeof(words[0]), "HEIR_DOMAIN=%s", domain);
-	snprintf(words[1], sizeof(words[1]), "HEIR_NODE=%s", node);
-	snprintf(words[2], sizeof(words[2]), "HEIR_APPLICATION=%s", application);
+	marks(words, wanted, domain, node, application);
 	for (int i = 0; i < count; i++) {
 		if (is_known(pids[i], arg) || !has_environment(pids[i], wanted, 3))
 			continue;
 		alive++;
-		(void)kill(pids[i], SIGKILL); /* a child that this process has not reaped: the pid
-		                                 is no other's */
+		/* a child that this process has not reaped: the pid is no other's */
+		(void)kill(pids[i], SIGKILL);
 	}
 	return alive;
+}
+
+unsigned spawn_kill_survivors(const char *domain, const char *node, const char *application,
+                              const char *except,
+                              void (*killed)(pid_t pid, int pidfd, void *arg), void *arg)
+{
+	char words[3][320];
+	const char *wanted[3];
+	DIR *proc = opendir("/proc");
+	struct dirent *e;
+	unsigned count = 0;
+
+	marks(words, wanted, domain, node, application);
+	while (proc && (e = readdir(proc))) {
+		pid_t pid = (pid_t)atoi(e->d_name);
+		int fd;
+
+		if (pid <= 1 || pid == getpid() || !has_environment(pid, wanted, 3) ||
+		    has_environment(pid, &except, 1))
+			continue;
+		fd = (int)syscall(SYS_pidfd_open, pid, 0);
+		if (fd < 0)
+			continue;
+		/* After the open, so that it is the pidfd of that process. */
+		if (!has_environment(pid, wanted, 3)) {
+			close(fd);
+			continue;
+		}
+		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+		killed(pid, fd, arg);
+		count++;
+	}
+	if (proc)
+		closedir(proc);
+	return count;
+}
+
+bool spawn_is_exiting(pid_t pid)
+{
+	char path[64], text[512], *p, state = 0;
+	unsigned flags = 0;
+	int fd;
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return false;
+	n = read(fd, text, sizeof(text) - 1);
+	close(fd);
+	text[n > 0 ? n : 0] = 0;
+	p = strrchr(text, ')');
+	if (!p || sscanf(p + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
+		return false;
+	return state != 'Z' && state != 'X' && (flags & PROCESS_EXITING);
 }

@@ -8,6 +8,7 @@
 #ifndef HEIR_NODE_SPAWN_H
 #define HEIR_NODE_SPAWN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -49,5 +50,14 @@ int spawn_children(pid_t *pids, unsigned max);
  * of which is_known says true. How many live. */
 unsigned spawn_kill_adopted(const char *domain, const char *node, const char *application,
                             int (*is_known)(pid_t pid, void *arg), void *arg);
+/*
+ * Kills, by pidfd, all processes whose environment has these, and not the word `except`: what a
+ * dead leader left. killed gets each pidfd, to be closed. How many there were.
+ */
+unsigned spawn_kill_survivors(const char *domain, const char *node, const char *application,
+                              const char *except,
+                              void (*killed)(pid_t pid, int pidfd, void *arg), void *arg);
+/* It is on its way out, but may still hold files open. */
+bool spawn_is_exiting(pid_t pid);
 
 #endif

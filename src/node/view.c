@@ -227,7 +227,7 @@ static void fill_here(struct instance *i, struct app_view *v)
 	v->failover_timeout =
 		i->shm->failover_timeout == CONF_INFINITY ? -1 : (int64_t)i->shm->failover_timeout;
 	v->permitted = is_permitted(i, l->node);
-	v->able = listen_ready(l, i->app);
+	v->able = listen_ready(l, i->app) && i->fence_node < 0;
 	v->dependencies = depends_on_running(i);
 	v->gave_up = i->gave_up;
 	v->served = i->served;

@@ -25,14 +25,19 @@ static bool still_dead(void *arg)
 	return sw.incarnation == handle_incarnation(c->handle) && sw.state == SLOT_DEAD;
 }
 
-/* As long as a control word names the slot, or what it committed is not redone, it is not reused. */
-static bool owed(const struct shm *shm, uint32_t slot)
+/*
+ * As long as a control word names the slot, or what it committed is not redone, it is not reused. What is cleared here was
+ * loaded before still_dead(): it is the dead one's, not a successor's.
+ */
+static bool owed(const struct corpse *corpse)
 {
+	const struct shm *shm = corpse->shm;
+	uint32_t slot = handle_slot(corpse->handle);
 	struct slot_place place = slot_place(shm, slot);
 
 	for (uint32_t i = 0; i < shm->limits.apps; i++) {
 		struct shm_app *a = shm_app(shm, i);
-		uint64_t word = atom_load_acquire(&a->control), new_word;
+		uint64_t word = atom_load_acquire(&a->control);
 		struct control c = control_unpack(word);
 
 		if (c.owner == slot)
@@ -40,16 +45,33 @@ static bool owed(const struct shm *shm, uint32_t slot)
 		if ((int)i == place.app && (c.phase == PHASE_MOVING || c.phase == PHASE_RECOVERING) &&
 		    atom_load_acquire(&a->redone) != c.generation)
 			return true;
-		if (c.heir == slot && control_apply(&a->control, &word, &new_word, control_name_heir, 0) == 0)
-			control_wake_generation(&a->control);
-		if (control_unpack(atom_load_acquire(&a->control)).heir == slot)
+		if (c.heir != slot)
+			continue;
+		if (!still_dead((void *)(uintptr_t)corpse) || control_name_heir(&c, 0) || control_cas(&a->control, word, c))
+			return true;
+		control_wake_generation(&a->control);
+	}
+	return false;
+}
+
+/* The owner while MOVING may yet give the application back to it: then its slot is named again. */
+static bool awaited(const struct shm *shm, uint64_t handle)
+{
+	for (uint32_t i = 0; i < shm->limits.apps; i++) {
+		struct shm_app *a = shm_app(shm, i);
+
+		if (control_unpack(atom_load_acquire(&a->control)).phase == PHASE_MOVING &&
+		    atom_load_acquire(&a->previous) == handle)
 			return true;
 	}
 	return false;
 }
 
-static void clear_places(const struct shm *shm, uint64_t handle)
+static void clear_places(const struct corpse *corpse)
 {
+	const struct shm *shm = corpse->shm;
+	uint64_t handle = corpse->handle;
+
 	for (uint32_t r = 0; r < shm->limits.roles; r++) {
 		for (uint32_t n = 0; n < shm->limits.nodes; n++) {
 			uint64_t h = handle;
@@ -67,7 +89,7 @@ static void clear_places(const struct shm *shm, uint64_t handle)
 		uint64_t w = atom_load_acquire(&shm_app(shm, i)->move);
 		struct move_word m = move_unpack(w);
 
-		if (m.slot != handle_slot(handle))
+		if (m.slot != handle_slot(handle) || !still_dead((void *)(uintptr_t)corpse))
 			continue;
 		m.slot = 0;
 		m.sequence++;
@@ -87,8 +109,11 @@ static void ring_all(const struct shm *shm)
 		}
 	}
 	for (uint32_t i = 1; i < shm->limits.slots; i++)
-		if (slot_unpack(atom_load_relaxed(&shm_slot(shm, i)->word)).state == SLOT_ALIVE)
+		if (slot_unpack(atom_load_relaxed(&shm_slot(shm, i)->word)).state == SLOT_ALIVE) {
+			/* One that has looked and does not sleep yet is to look again. */
+			atom_add_release(&shm_slot(shm, i)->replies, 1);
 			futex_wake(&shm_slot(shm, i)->replies, INT_MAX);
+		}
 	for (uint32_t i = 0; i < shm->limits.apps; i++) {
 		control_wake_commit(&shm_app(shm, i)->control);
 		app_changed(shm, i);
@@ -114,8 +139,9 @@ int bury(const struct shm *shm, uint32_t me, uint64_t handle)
 			return 0;
 	}
 	TESTPOINT("bury: declared dead");
-	clear_places(shm, handle);
-	if (owed(shm, handle_slot(handle)))
+	fence_seq(); /* dead before what is seen below; pairs with remember() in recover.c and mail_return() */
+	clear_places(&corpse);
+	if (owed(&corpse))
 		return 0;
 	if (atom_load_relaxed(&s->names)) {
 		if (me == 0)
@@ -127,6 +153,8 @@ int bury(const struct shm *shm, uint32_t me, uint64_t handle)
 	mail_bury(shm, handle, still_dead, &corpse);
 	TESTPOINT("bury: mail settled");
 	ring_all(shm);
+	if (awaited(shm, handle))
+		return 0;
 	sw.state = SLOT_DEAD;
 	w = slot_pack(sw);
 	sw.state = SLOT_FREE;

@@ -35,7 +35,7 @@ static void publish(int signal_number)
 
 	if (s && getpid() == dying.pid) {
 		atom_store_release(&s->dying, 1);
-		for (unsigned i = SHM_LIVES; i-- > 0;) {
+		for (unsigned i = 0; i < SHM_LIVES; i++) {
 			atom32 *life = (atom32 *)(void *)&s->life[i].mutex;
 
 			if ((pid_t)syscall(SYS_gettid) == dying.tid)

@@ -43,7 +43,7 @@ static int undo(const struct shm *shm, uint32_t app, struct state *state)
 int app_recover(const struct shm *shm, uint32_t app, uint64_t me, struct state *state)
 {
 	struct shm_app *a = shm_app(shm, app);
-	uint64_t w = atom_load_acquire(&a->control), now;
+	uint64_t w = atom_load_acquire(&a->control), now, done;
 	struct control c = control_unpack(w);
 	struct mail_record record;
 	int rc;
@@ -62,12 +62,32 @@ int app_recover(const struct shm *shm, uint32_t app, uint64_t me, struct state *
 		c = control_unpack(now);
 	}
 	record_load(&record, &a->record[c.parity]);
+	fence_acquire(); /* the record before the word; pairs with the fence in record_store() */
 	if (control_unpack(atom_load_acquire(&a->control)).generation != c.generation)
 		return HEIR_ESTALE;
 	record_redo(shm, &record);
 	TESTPOINT("recover: redone");
-	atom_store_release(&a->redone, c.generation);
+	/* Not backwards: this process may have been stopped, and others owners since. */
+	done = atom_load_acquire(&a->redone);
+	while (done < c.generation && !atom_cas(&a->redone, &done, c.generation))
+		;
 	return 0;
+}
+
+/*
+ * While MOVING its slot is not reused, should it die: the application may be switched back to it. A claim waits for nobody, so
+ * there it is 0. After the switch's CAS, and by CAS, as this process may be stopped and no owner any more.
+ */
+static void remember(struct shm_app *a, uint32_t generation, uint64_t previous)
+{
+	uint64_t old;
+
+	do {
+		old = atom_load_acquire(&a->previous);
+		if (control_unpack(atom_load_acquire(&a->control)).generation != generation)
+			return;
+	} while (!atom_cas(&a->previous, &old, previous));
+	fence_seq(); /* before the old owner is seen alive; pairs with bury() */
 }
 
 /* Wait for the commit of an open transaction, or the death of its writer; at the deadline, or if it is dying, fence it. */
@@ -81,6 +101,8 @@ static int wait_for_writer(const struct shm *shm, struct shm_app *a, uint64_t wo
 	int rc;
 
 	if (deadline_passed(deadline) || (s && atom_load_acquire(&s->dying))) {
+		if (atom_load_acquire(&a->control) != word)
+			return 0;
 		*ret_forced = 1;
 		return handle_fence(shm, owner, clock_ns() + FENCE_TIMEOUT);
 	}
@@ -103,6 +125,10 @@ static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum a
 	int rc;
 
 	owner = c.phase == PHASE_DOWN ? 0 : slot_handle(shm, c.owner);
+	/* Still so: then the slot was not reused meanwhile, and this is its owner's handle, not a successor's. */
+	if (control_unpack(atom_load_acquire(&a->control)).generation != c.generation)
+		return 0;
+	TESTPOINT("recover: looked");
 	dead = owner == 0 || handle_noticed(shm, owner);
 	if (c.owner == handle_slot(me) && c.phase != PHASE_DOWN)
 		return HEIR_EALREADY;
@@ -124,6 +150,7 @@ static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum a
 	if (control_cas(&a->control, word, c))
 		return how == ACQUIRE_CLAIM ? HEIR_EAGAIN : 0;
 	got->undone = c.phase == PHASE_RECOVERING;
+	remember(a, c.generation, dead ? 0 : owner);
 	return 1;
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,11 +17,14 @@
 #include "base/futex.h"
 #include "base/testpoint.h"
 #include "heir.h"
+#include "name/names.h"
 #include "proc/bury.h"
 
 #define INCARNATION_LAST UINT32_C(0x7ffffff0)
 
-/* Field 22 of /proc/PID/stat: ticks since boot at which the process started. 0 when there is none. */
+#define STARTED_BITS 48
+
+/* Field 22 of /proc/PID/stat: ticks since boot at which the process started. 0 when it cannot be read. */
 static uint64_t started_at(pid_t pid)
 {
 	char path[64], text[1024], *p;
@@ -51,7 +55,7 @@ static int lock_lives(struct shm_slot *s)
 		return -rc;
 	pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
 	pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-	for (unsigned i = 0; i < SHM_LIVES && rc == 0; i++) {
+	for (unsigned i = SHM_LIVES; i-- > 0 && rc == 0;) { /* LIFE_HEIR last: slot.h */
 		rc = pthread_mutex_init(&s->life[i].mutex, &attr);
 		if (rc == 0)
 			rc = pthread_mutex_lock(&s->life[i].mutex);
@@ -78,21 +82,29 @@ struct slot_place slot_place(const struct shm *shm, uint32_t slot)
 	                           (int)(uint32_t)w - 1};
 }
 
+/* With some bits of the incarnation, so that a joiner's is told from what the one before it left. */
+static uint64_t started_pack(uint32_t incarnation, uint64_t started)
+{
+	return (uint64_t)incarnation << STARTED_BITS | (started & ((UINT64_C(1) << STARTED_BITS) - 1));
+}
+
 static int try_slot(const struct shm *shm, uint32_t slot, struct slot_place place, uint64_t *ret)
 {
 	struct shm_slot *s = shm_slot(shm, slot);
 	uint64_t w = atom_load_relaxed(&s->word);
 	struct slot_word sw = slot_unpack(w);
+	uint64_t started;
 	int rc;
 
 	if (sw.state != SLOT_FREE || sw.incarnation >= INCARNATION_LAST)
 		return HEIR_EFULL;
 	sw = (struct slot_word){sw.incarnation + 1, SLOT_JOINING, (uint32_t)getpid()};
+	started = started_pack(sw.incarnation, started_at(getpid()));
 	if (!atom_cas(&s->word, &w, slot_pack(sw)))
 		return HEIR_EFULL;
 	TESTPOINT("slot: joining");
+	atom_store_release(&s->started, started);
 	atom_store_relaxed(&s->place, place_pack(place));
-	atom_store_relaxed(&s->started, started_at(getpid()));
 	atom_store_relaxed(&s->version, 0);
 	atom_store_relaxed(&s->ready, WORKER_INIT);
 	atom_store_relaxed(&s->dying, 0);
@@ -102,7 +114,8 @@ static int try_slot(const struct shm *shm, uint32_t slot, struct slot_place plac
 	w = slot_pack(sw);
 	sw.state = rc ? SLOT_FREE : SLOT_ALIVE;
 	/* release: whoever sees ALIVE sees locked life words; pairs with the acquire loads in handle_alive and handle_gone */
-	(void)atom_cas(&s->word, &w, slot_pack(sw));
+	if (!atom_cas(&s->word, &w, slot_pack(sw)) && rc == 0)
+		return HEIR_ECORRUPT; /* declared dead while it lived: not its own any more, so nothing is touched */
 	if (rc)
 		return rc;
 	*ret = handle_make(slot, sw.incarnation);
@@ -136,9 +149,14 @@ void slot_leave(const struct shm *shm, uint64_t handle)
 
 	if (sw.incarnation != handle_incarnation(handle) || sw.state != SLOT_ALIVE)
 		return;
-	for (unsigned i = 0; i < SHM_LIVES; i++)
+	/* While it is still this thread's: behind the unlocks the slot may become another's at any instant. */
+	if (atom_load_relaxed(&s->names) && names_drop_binding((struct shm *)(uintptr_t)shm, handle_slot(handle), handle) == 0)
+		atom_store_relaxed(&s->names, 0);
+	for (unsigned i = SHM_LIVES; i-- > 0;) {
 		pthread_mutex_unlock(&s->life[i].mutex);
-	(void)bury(shm, handle_slot(handle), handle);
+		TESTPOINT("slot: life unlocked");
+	}
+	(void)bury(shm, 0, handle);
 }
 
 uint64_t slot_handle(const struct shm *shm, uint32_t slot)
@@ -156,13 +174,19 @@ atom32 *slot_life(const struct shm *shm, uint32_t slot, unsigned which)
 	return s ? (atom32 *)(void *)&s->life[which % SHM_LIVES].mutex : NULL;
 }
 
-/* A joiner has no life words yet: its process is asked for, and that it is not another of the same pid. */
-static bool joiner_gone(const struct shm_slot *slot, uint32_t pid)
+/*
+ * A joiner has no life words yet: its process is asked for, and that it is not another of the same pid. One that died
+ * before it said when it started is taken for alive as long as there is a process of its pid.
+ */
+static bool joiner_gone(const struct shm_slot *slot, struct slot_word sw)
 {
-	struct shm_slot *s = (struct shm_slot *)(uintptr_t)slot;
-	uint64_t now = started_at((pid_t)pid), then = atom_load_relaxed(&s->started);
+	uint64_t then = atom_load_acquire(&((struct shm_slot *)(uintptr_t)slot)->started), now;
 
-	return now == 0 || (then != 0 && now != then && kill((pid_t)pid, 0) < 0);
+	if (kill((pid_t)sw.pid, 0) < 0 && errno == ESRCH)
+		return true;
+	now = started_at((pid_t)sw.pid);
+	return now && started_pack(sw.incarnation, 0) != then && then >> STARTED_BITS == (sw.incarnation & 0xffff) &&
+	       then != started_pack(sw.incarnation, now);
 }
 
 /* How many of its life words say that the thread is gone; all of them where the slot is another's or nobody's by now. */
@@ -178,7 +202,7 @@ static unsigned lives_gone(const struct shm *shm, uint64_t handle)
 	if (sw.incarnation != handle_incarnation(handle) || sw.state == SLOT_DEAD || sw.state == SLOT_FREE)
 		return SHM_LIVES;
 	if (sw.state == SLOT_JOINING)
-		return joiner_gone(s, sw.pid) ? SHM_LIVES : 0;
+		return joiner_gone(s, sw) ? SHM_LIVES : 0;
 	for (unsigned i = 0; i < SHM_LIVES; i++)
 		n += life_gone(atom_load_acquire(slot_life(shm, handle_slot(handle), i)));
 	/* Joined anew meanwhile: then the old one was gone before, all of it. */
@@ -238,6 +262,20 @@ int handle_pidfd(const struct shm *shm, uint64_t handle)
 	return fd;
 }
 
+/* The kernel says through its pidfd that the whole process is gone, and yet its life words stand: their notice was lost. */
+static void declare_dead(const struct shm *shm, uint64_t handle, int pidfd)
+{
+	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	uint64_t w = atom_load_acquire(&s->word);
+	struct slot_word sw = slot_unpack(w);
+
+	if (pidfd < 0 || poll(&p, 1, 0) != 1 || sw.incarnation != handle_incarnation(handle) || sw.state != SLOT_ALIVE)
+		return;
+	sw.state = SLOT_DEAD;
+	(void)atom_cas(&s->word, &w, slot_pack(sw));
+}
+
 int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline)
 {
 	atom32 *life = slot_life(shm, handle_slot(handle), LIFE_SPARE0);
@@ -245,11 +283,8 @@ int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline)
 
 	if (fd < 0 && fd != HEIR_ENOENT)
 		return fd;
-	if (fd >= 0) {
-		if (syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
-			rc = errno == EPERM ? HEIR_EPERM : -errno;
-		close(fd);
-	}
+	if (fd >= 0 && syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+		rc = errno == EPERM ? HEIR_EPERM : -errno;
 	while (rc == 0 && !handle_gone(shm, handle)) {
 		uint32_t v = atom_load_acquire(life);
 
@@ -258,8 +293,11 @@ int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline)
 			(void)futex_wait(life, v, deadline_min(deadline, clock_ns() + 100000));
 		else
 			(void)futex_wait(life, v, deadline_min(deadline, clock_ns() + 10000000));
+		declare_dead(shm, handle, fd);
 		if (deadline_passed(deadline) && !handle_gone(shm, handle))
 			rc = HEIR_ETIMEDOUT;
 	}
+	if (fd >= 0)
+		close(fd);
 	return rc;
 }

@@ -40,8 +40,8 @@ uint64_t slot_handle(const struct shm *shm, uint32_t slot);
 
 /* The word to sleep on, and whether a value of it says that its thread is gone. */
 /*
- * The kernel walks a thread's robust list from the mutex that was locked last, so LIFE_HEIR, locked first, is marked
- * last: whoever is woken by it finds them all marked.
+ * The kernel walks a thread's robust list from the mutex that was locked last: LIFE_HEIR is, so that whoever has to go
+ * on is woken first, ahead of those who only look after the rest.
  */
 atom32 *slot_life(const struct shm *shm, uint32_t slot, unsigned which);
 static inline bool life_gone(uint32_t value) { return value == 0 || (value & FUTEX_OWNER_DIED); }

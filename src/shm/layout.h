@@ -46,7 +46,7 @@ struct shm_limits { /* static */
 	uint32_t cells;
 	uint32_t message;    /* bytes of a request or a reply, multiple of 64 */
 	uint32_t buckets;    /* power of two */
-	uint32_t name_cells; /* + 1: name cell 0 is never used */
+	uint32_t name_cells; /* + 1: name cell 0 holds hints for allocation */
 	uint32_t trace;      /* records a slot, power of two */
 	uint32_t conf;       /* bytes of configuration text, multiple of 64 */
 	uint32_t reserved[6];

@@ -184,6 +184,28 @@ static void a_stop_comes_between_whole_replies(void **state)
 	assert_int_equal(with_service(stopped), 0);
 }
 
+static void stopped_owner(heir_t *h)
+{
+	int a = client();
+	say(a, "set n 1\r\n");
+	hear(h, a, "+OK\r\n");
+	fake.is_wanted = true;
+	say(a, "incr n\r\n");
+	settle(h);
+	assert_int_equal(fake.sent, 1);
+	stop_service(h);
+	hear(h, a, "-ERR error -1012\r\n");
+	hear_end(h, a);
+	assert_int_equal(fake.given_up, 1);
+}
+
+static void a_stopped_owner_does_not_wait_for_itself(void **state)
+{
+	(void)state;
+	client_set_up();
+	assert_int_equal(with_service(stopped_owner), 0);
+}
+
 static void client_gone(heir_t *h)
 {
 	struct linger reset = { 1, 0 };
@@ -253,6 +275,7 @@ int main(void)
 		cmocka_unit_test(a_client_that_does_not_read_gets_it_all_later),
 		cmocka_unit_test(limits_have_errors),
 		cmocka_unit_test(a_stop_comes_between_whole_replies),
+		cmocka_unit_test(a_stopped_owner_does_not_wait_for_itself),
 		cmocka_unit_test(a_client_that_is_gone_leaves_nothing),
 		cmocka_unit_test(without_descriptors_clients_wait),
 	};

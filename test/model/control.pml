@@ -229,16 +229,16 @@ byte writer;		/* who began the transaction that is open */
 
 /* ---- futexes --------------------------------------------------------------------------------- */
 
-#define FUTEX_A	1		/* the generation */
-#define FUTEX_B	2		/* the other half of the control word */
-#define BELL	4
-#define LIFE(i)	(4 << (i))	/* A: 8, B: 16, C: 32, L: 64 */
-#define FUTEX_D	128		/* the driver's handle */
-#define LIVES	(LIFE(A) | LIFE(B) | LIFE(C) | LIFE(L))
+#define FUTEX_A	1			/* the generation */
+#define LIFE(i)	((1 << (i)) & 30)	/* A, B, C, L; nobody else's is watched */
+#define FUTEX_B	32			/* the other half of the control word */
+#define FUTEX_D	64			/* the driver's handle */
+#define BELL	128
 
-/* what a standby sleeps on, besides futex A: the life words of all who may change the word */
+/* All sleep on futex A and on the life words of all who may change the control word. */
 #define life_words(w, me) \
-	((mutant(SLEEP_ON_FOUR) -> LIFE(OWNER(w)) | LIFE(L) : LIVES) & ~LIFE(me) & ~dead)
+	((mutant(SLEEP_ON_FOUR) -> LIFE(OWNER(w)) | LIFE(drv) | LIFE(L) : \
+	LIFE(A) | LIFE(B) | LIFE(C) | LIFE(L)) & ~LIFE(me) & ~dead)
 
 #define wake_one(i, futexes) \
 	asleep_on[i] = ((asleep_on[i] & (futexes)) -> 0 : asleep_on[i])
@@ -288,7 +288,8 @@ inline die(i)
 		state_of[i] = DEAD;
 		inside = inside & ~LIFE(i);
 		if :: i <= C -> asleep_on[i] = 0; bell[i] = false :: else fi;
-		if :: i <= L -> dead = dead | LIFE(i); wake_life(LIFE(i)) :: else fi
+		dead = dead | LIFE(i);
+		wake_life(LIFE(i))
 	}
 }
 
@@ -361,7 +362,7 @@ look:
 		if :: fails > 0 -> fails--; failed[me] = true; goto quit :: true fi;
 		if :: may_switch(w, me) -> goto switch :: else fi;
 		if :: may_want(w, me) -> goto want :: else fi;
-		sleep_on = (mutant(WANT_ON_B_ALONE) -> 0 : FUTEX_A) | FUTEX_B | LIFE(OWNER(w));
+		sleep_on = (mutant(WANT_ON_B_ALONE) -> 0 : FUTEX_A) | FUTEX_B | life_words(w, me);
 		goto sleep;
 
 	mine:
@@ -381,7 +382,7 @@ look:
 		/* begin is refused: wanted */
 		if :: undriven(me) && !mutant(WANT_STAYS) -> goto unwant :: else fi;
 		d = drv;
-		sleep_on = FUTEX_A | FUTEX_B | FUTEX_D | (LIFE(drv) & ~dead)
+		sleep_on = FUTEX_A | FUTEX_B | FUTEX_D | life_words(w, me)
 	}
 
 sleep:	/* futex_waitv: compares, and sleeps, in one step */

@@ -18,6 +18,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -201,6 +202,8 @@ static void set_up(const struct story *s, uint64_t names[NAMES])
 /* A child that makes the story's change, or buries who did. */
 static void start(struct child *c, const struct story *s, bool bury, enum how how, int point)
 {
+	pid_t parent = getpid();
+
 	assert_true(pipe(c->to_parent) == 0 && pipe(c->to_child) == 0);
 	c->pid = fork();
 	assert_true(c->pid >= 0);
@@ -209,6 +212,9 @@ static void start(struct child *c, const struct story *s, bool bury, enum how ho
 		close(c->to_child[0]);
 		return;
 	}
+	/* A failed test leaves none that stands. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+		_exit(97);
 	close(c->to_parent[0]);
 	close(c->to_child[1]);
 	self = *c;

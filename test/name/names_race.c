@@ -326,7 +326,8 @@ static pid_t start(uint32_t slot, uint32_t incarnation)
 				   .incarnation = incarnation,
 				   .random = incarnation * 131 + slot};
 
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0)
+			_exit(1);
 		while (getppid() == parent)
 			work_once(&w);
 		_exit(0);

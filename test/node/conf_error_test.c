@@ -268,7 +268,7 @@ static void test_listen(void **state)
 	static const char port[] = "is no address to listen on; a port is a number from 1 to 65535";
 	static const char *const forms[] = {"localhost:80", "127.0.0.1", "80", ":80", "*:80",
 		"127.0.0.256:80", "127.0.0.1.1:80", "[::1]", "::1:80", "[::g]:80", "[127.0.0.1]:80",
-		"[]:80", "", "/run/x",
+		"[]:80", "::1]:80", "]:80", "[:80", "[::1:80", "", "/run/x",
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:80"};
 	static const char *const ports[] = {"127.0.0.1:0", "127.0.0.1:65536",
 		"127.0.0.1:", "[::1]:x", "127.0.0.1:-1", "127.0.0.1:99999999999999999999"};
@@ -310,6 +310,14 @@ static void test_env(void **state)
 		{APPLICATION("env: {1A: b}"),
 			"4:11: '1A' is no name of a variable: letters, digits and '_', the first "
 			"not a digit"},
+		{APPLICATION("env: {0: b}"),
+			"4:11: '0' is no name of a variable: letters, digits and '_', the first "
+			"not "
+			"a digit"},
+		{APPLICATION("env: {9A: b}"),
+			"4:11: '9A' is no name of a variable: letters, digits and '_', the first "
+			"not "
+			"a digit"},
 		{APPLICATION("env: {A=B: b}"),
 			"4:11: 'A=B' is no name of a variable: letters, digits and '_', the first "
 			"not a digit"},
@@ -477,6 +485,9 @@ static void test_across(void **state)
 	};
 	(void)state;
 	expect_each(cases, ARRAY_LENGTH(cases));
+	expect_good("nodes: [a, b]\nlimits: {names: 16}\napplications: {x: {supervisor: {children: "
+		    "[{id: s, "
+		    "exec: [x],\n names: [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p]}]}}}\n");
 	expect_good(DOMAIN "  x: {listen: {l: 'unix:/l', m: 'unix:/m'}, supervisor: {children: [\n"
 			   "    {id: s, exec: [x], ready: {fd: 5}}]}}\n");
 	expect_good("nodes: [a, b, c, d, e]\nlimits: {processes: 8}\napplications: {x: "

@@ -113,6 +113,9 @@ static void test_structure(void **state)
 	expect_error("nodes: [\"a\\0b\"]\n", "1:9: text with a NUL byte");
 	expect_good("%YAML 1.2\n---\nnodes: [a]\n...\n");
 	expect_good("nodes: [a]\r\ndomain: d\r\n");
+	expect_error("nodes: [a]\r\r\n# x\n\rdomain: a b\r\n",
+		"5:9: 'a b' is no name of a domain: letters, digits, '_', '-' and '.', the first a "
+		"letter, digit or '_'");
 	expect_good("\xef\xbb\xbfnodes: [a]\n");
 	expect_good("{\"nodes\":[\"a\"],\"domain\":\"d\"}");
 	expect_good("nodes:\n- a\n- |-\n  b\n- >-\n  c\n- 'd'\n- \"\\x65\"\n");

@@ -4,7 +4,7 @@
 # what still reaches the old one is forwarded. Invariants 5 and 6; the steps of section 2.
 . "$(dirname "$0")/story.sh"
 
-heap() { service "${1:-step_timeout: 5s}" 'shutdown: 5s' --heap; }
+heap() { service '' 'shutdown: 10s' --heap; }
 
 story_the_new_instance_fetches_from_the_old_one() {
 	heap

@@ -10,8 +10,8 @@
 set -eEuo pipefail
 shopt -s inherit_errexit
 
-STORY_LIMIT=${STORY_LIMIT:-45}
-PATIENCE=${PATIENCE:-15} # seconds for one command, or for one thing to come true
+STORY_LIMIT=${STORY_LIMIT:-90}
+PATIENCE=${PATIENCE:-20} # seconds for one command, or for one thing to come true
 
 # --- what every story may use -------------------------------------------------------------------------------------------
 
@@ -96,6 +96,7 @@ up() {
 service() { # [APPLICATION [CHILD [ARGUMENTS]]]
 	local app=${1:-} child=${2:-'state: 4KiB'}
 	[[ $app == *standby:* ]] || app="standby: hot${app:+, $app}"
+	[[ $app == *step_timeout:* ]] || app+=', step_timeout: 10s'
 	[[ $app == *failovers:* ]] || app+=', failovers: {intensity: 100, period: 60s}'
 	[[ $app == *supervisor:* ]] || app+=', supervisor: {intensity: 50, period: 60s, children: ['
 	config "${NODES:-}" <<-END
@@ -137,6 +138,7 @@ resume() { kill -CONT "$1"; }
 
 status() { heir status --json | jq -r "$1" || [ "${PIPESTATUS[0]}" = 3 ]; }
 app() { status ".applications[] | select(.name == \"$1\") | $2"; } # APPLICATION FILTER
+other_node() { [ "$(app_node svc)" = a ] && echo b || echo a; }
 app_node() { app "$1" .node; }
 owner() { app "$1" '.children[0].pid'; }
 children() { app "$1" '[.children[] | "\(.id)=\(.pid)"] | join(" ")'; }
@@ -146,10 +148,22 @@ whereis() { heir whereis --json "$1" | jq -r "$2" || [ "${PIPESTATUS[0]}" = 3 ];
 last_move() { heir steps --json -n 1 "$1" | jq -r ".[0] | $2"; } # APPLICATION FILTER
 moves() { heir steps --json -n 100 "$1" | jq -r "$2"; }
 
+# kill -9 of the owner's first process; returns when another has its place.
+kill_owner() { # APPLICATION
+	local pid
+	pid=$(owner "$1")
+	kill -KILL "$pid"
+	until_true "$1 has another process than $pid" has_other_owner "$1" "$pid"
+}
+has_other_owner() {
+	local pid
+	pid=$(owner "$1" 2>/dev/null) && [ "$pid" != null ] && [ "$pid" != 0 ] && [ "$pid" != "$2" ]
+}
+
 runs_on() { [ "$(app "$1" '"\(.state) \(.node)"' 2>/dev/null)" = "running $2" ]; }
 wait_on() { heir wait "$1" --node "$2" --timeout "${PATIENCE}s" || fail "$1 does not run on $2"; }
 wait_protected() { heir wait "$1" --running --protected --timeout "${PATIENCE}s" || fail "$1 is not protected"; }
-is_state() { [ "$(app "$1" .state)" = "$2" ]; }
+is_state() { [ "$(app "$1" .state 2>/dev/null)" = "$2" ]; }
 wait_state() { until_true "$1 is $2" is_state "$1" "$2"; }
 
 # --- the worker: what it did, and what it is to do ----------------------------------------------------------------------

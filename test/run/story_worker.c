@@ -2,7 +2,7 @@
 /*
  * The worker of the stories: a counter, in the state or on its own heap, that says what happens to it and misbehaves when
  * told to. Each callback is a point: it appends "TIME POINT NODE APPLICATION CHILD PID DETAIL" to $STORY_DIR/events, then does
- * what $STORY_DIR/at.POINT.NODE.CHILD, at.POINT.NODE or at.POINT says: die, exit N, fail, hang, stop (SIGSTOP), block (until
+ * what $STORY_DIR/at.POINT.NODE.CHILD, at.POINT.NODE or at.POINT says: die, exit N, fail [CODE], hang, stop (SIGSTOP), block (until
  * that file is gone), term (SIGTERM to itself); with "once" before it, only this time.
  */
 #include "story_worker.h"
@@ -103,6 +103,8 @@ static int obey(const char *order, const char *path)
 	if (strcmp(order, "block") == 0)
 		while (access(path, F_OK) == 0)
 			nap();
+	if (strncmp(order, "fail ", 5) == 0)
+		return atoi(order + 5);
 	return strcmp(order, "fail") == 0 ? HEIR_EINVAL : 0;
 }
 
@@ -154,7 +156,7 @@ static int take_lock(struct story *s)
 	s->lock_fd = open(s->lock, O_RDWR | O_CREAT, 0600);
 	if (s->lock_fd < 0 || flock(s->lock_fd, LOCK_EX | LOCK_NB) < 0) {
 		say("lock_refused", "%s", strerror(errno));
-		return HEIR_EBUSY;
+		return -EWOULDBLOCK;
 	}
 	say("locked", "%s", "");
 	if (s->helper && fork() == 0) {
@@ -253,6 +255,22 @@ static int answer_size(struct story *s, long size)
 	return rc;
 }
 
+/* Registers PREFIX1, PREFIX2, ... until that fails, and answers how many and why. */
+static int fill_names(struct story *s, const char *prefix)
+{
+	char name[300], text[128];
+	long n = 0;
+	int rc;
+
+	do {
+		snprintf(name, sizeof(name), "%s%ld", prefix, n + 1);
+		rc = heir_register(s->h, name, HEIR_ROLE);
+		n += rc == 0;
+	} while (rc == 0 && n < 100000);
+	snprintf(text, sizeof(text), "%ld: %s", n, heir_strerror(rc));
+	return heir_reply(s->h, text, strlen(text));
+}
+
 static int obey_message(struct story *s, const struct heir_message *m, const char *text)
 {
 	char who[128], first[320], *second;
@@ -270,6 +288,8 @@ static int obey_message(struct story *s, const struct heir_message *m, const cha
 		return HEIR_EINVAL;
 	if (strncmp(text, "size ", 5) == 0)
 		return answer_size(s, atol(text + 5));
+	if (strncmp(text, "fill ", 5) == 0)
+		return fill_names(s, text + 5);
 	if (strncmp(text, "register ", 9) == 0)
 		return heir_register(s->h, text + 9, HEIR_ROLE);
 	if (strncmp(text, "send ", 5) == 0) {

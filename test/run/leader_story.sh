@@ -1,0 +1,185 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: ISC
+# Leaders, nodes and `heir up`: a leader's death takes its node down and its applications fail over; `up` holds nothing; an
+# orderly stop hands over first. Section 5; invariants 2, 6 and 8; the race row "orderly stop of a node".
+. "$(dirname "$0")/story.sh"
+
+is_node() { [ "$(status ".nodes[] | select(.name == \"$1\") | .state")" = "$2" ]; }
+
+story_a_killed_leader_takes_its_node_down_and_is_started_again() {
+	service
+	local old pid
+	call svc 'add 5' > /dev/null
+	old=$(leader a) pid=$(owner svc)
+	kill -KILL "$old"
+	expect 'a call at once' "$(call svc 'add 1')" 6
+	wait_on svc b
+	expect 'the record' "$(last_move svc '"\(.kind) \(.from) \(.to) \(.result)"')" 'failover a b done'
+	ends "$pid"
+	wait_protected svc
+	expect_not 'the leader' "$(leader a)" "$old"
+	is_said 'node a was killed by signal 9' || fail 'heir up says nothing of it'
+	heir takeover svc a > /dev/null
+	expect 'the counter' "$(call svc get)" 6
+}
+
+# The leader of the standby: nobody notices but who asks whether the service is protected.
+story_a_killed_leader_of_a_standby() {
+	service
+	local pid standby
+	pid=$(owner svc) standby=$(whereis svc@b .pid)
+	kill -KILL "$(leader b)"
+	ends "$standby"
+	expect 'a call' "$(call svc 'add 1')" 1
+	wait_protected svc
+	expect 'the owner' "$(owner svc)" "$pid"
+}
+
+story_a_leader_killed_while_stopped() {
+	service
+	local old
+	old=$(leader a)
+	stop "$old"
+	kill -KILL "$old"
+	wait_on svc b
+	wait_protected svc
+	expect 'a call' "$(call svc 'add 1')" 1
+}
+
+story_up_is_killed_and_a_new_one_adopts() {
+	service
+	local picture
+	picture=$(status '[.nodes, [.applications[] | {node, generation, children}]]')
+	kill -KILL "$UP"
+	ends "$UP"
+	expect 'a call' "$(call svc 'add 1')" 1
+	expect 'nothing has changed' "$(status '[.nodes, [.applications[] | {node, generation, children}]]')" "$picture"
+	heir takeover svc b > /dev/null
+	wait_protected svc
+	: > "$DIR/up.log"
+	up
+	expect 'the leaders' "$(leader a) $(leader b)" "$(jq -r '.[0] | map(.pid) | join(" ")' <<< "$picture")"
+	kill -KILL "$(leader b)"
+	wait_on svc a
+	wait_protected svc
+	expect 'the counter' "$(call svc get)" 1
+	heir down > /dev/null
+	ends "$UP"
+	expect_nothing_left
+}
+
+story_up_and_a_leader_are_killed() {
+	service
+	kill -KILL "$UP"
+	kill -KILL "$(leader a)"
+	expect 'a call at once' "$(call svc 'add 1')" 1
+	wait_on svc b
+	: > "$DIR/up.log"
+	up
+	wait_protected svc
+	expect 'the counter' "$(call svc get)" 1
+}
+
+# A domain all of whose processes have died: its state is adopted.
+story_everything_is_killed_and_the_state_is_adopted() {
+	service
+	call svc 'add 5' > /dev/null
+	at marked stop
+	background "$HEIR" send svc 'add 100'
+	wait_event 'marked a .*'
+	# shellcheck disable=SC2046
+	kill -KILL $(marked_pids)
+	until_true 'all are gone' nobody_left
+	allow marked
+	: > "$DIR/up.log"
+	up
+	wait_protected svc
+	until_true 'what was accepted is handled, once' counts 105
+}
+nobody_left() { [ -z "$(marked_pids)" ]; }
+counts() { [ "$(call svc get)" = "$1" ]; }
+
+# Told to stop, a node hands over by a takeover, with no call lost; and returns.
+story_a_node_is_stopped_in_order() {
+	service
+	local caller how
+	background "$STORY_WORKER" caller svc
+	caller=$JOB
+	expect_exit 0 heir down a
+	expect_match 'what it says' "$OUT" 'stopped node a*'
+	expect 'the owner' "$(app svc '"\(.state) \(.node) \(.start_type)"')" 'running b takeover'
+	expect 'the record' "$(last_move svc '"\(.kind) \(.from) \(.to) \(.result)"')" 'takeover a b done'
+	is_node a down || fail 'node a is not down'
+	expect 'protected' "$(app svc .protected)" false
+	expect_exit 1 heir takeover svc a
+	expect_exit 7 heir down a
+	background "$HEIR" node -d "$DOMAIN" a
+	wait_protected svc
+	how=$(heir takeover --json svc a | jq -r .result)
+	expect 'takeover back' "$how" done
+	kill -TERM "$caller"
+	finished "$caller" || fail "caller: $OUT"
+	expect_match 'the caller' "$OUT" '*unknown=0 failed=0 odd=0 *'
+}
+
+story_a_term_to_a_leader_stops_its_node_in_order() {
+	service
+	kill -TERM "$(leader a)"
+	wait_on svc b
+	expect 'the record' "$(last_move svc '"\(.kind) \(.result)"')" 'takeover done'
+	until_true 'node a is down' is_node a down
+	expect 'the counter' "$(call svc 'add 1')" 1
+	kill -TERM "$UP"
+	ends "$UP"
+	expect_nothing_left
+}
+
+# The last node has nobody to hand over to: it stops what it has, and keeps the state for its return.
+story_the_last_node_is_stopped() {
+	service
+	call svc 'add 5' > /dev/null
+	expect_exit 0 heir down a
+	expect_exit 0 heir down b
+	ends "$UP"
+	[ -n "$(segments)" ] || fail 'the state was removed'
+	: > "$DIR/up.log"
+	up
+	wait_protected svc
+	expect 'the counter' "$(call svc 'add 1')" 6
+}
+
+story_the_domain_is_stopped_and_kept() {
+	service
+	call svc 'add 5' > /dev/null
+	expect_exit 0 heir down --keep
+	ends "$UP"
+	until_true 'all are gone' nobody_left
+	expect_match 'the segment' "$(segments)" "*heir.$UID.$DOMAIN*"
+	expect_exit 3 heir whereis svc
+	: > "$DIR/up.log"
+	up
+	expect 'the counter' "$(call svc 'add 1')" 6
+	expect_exit 0 heir down
+	ends "$UP"
+	expect_nothing_left
+}
+
+story_an_instance_that_hangs_does_not_hold_up_a_stop() {
+	service '' 'state: 4KiB, shutdown: 500ms'
+	at stop hang
+	expect_exit 0 heir down
+	ends "$UP"
+	expect_nothing_left
+}
+
+# Where a hand-over fails, the node stops in the end all the same, and the next one serves.
+story_a_hand_over_that_fails() {
+	service
+	call svc 'add 5' > /dev/null
+	at start.b once fail
+	expect_exit 0 heir down a
+	wait_on svc b
+	expect 'the counter' "$(call svc 'add 1')" 6
+}
+
+run_stories "$@"
