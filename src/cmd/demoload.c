@@ -36,15 +36,42 @@ static void wait_while(_Atomic uint32_t *word, uint32_t value)
 	syscall(SYS_futex, word, FUTEX_WAIT, value, &look, NULL, 0);
 }
 
-void client_failed(struct demo_client *client, const char *format, ...)
+static const char *const around[DEMO_KINDS] = {
+	[DEMO_NO_MOVE] = "before any move",
+	[DEMO_OVERLAP] = "after a takeover by overlap",
+	[DEMO_EXCLUSIVE] = "after an exclusive takeover",
+	[DEMO_KILL] = "after a kill",
+};
+
+static void __attribute__((format(printf, 2, 0))) note(
+	struct demo_client *client, const char *format, va_list arguments)
 {
-	struct demo_count *count = client->count;
+	uint32_t kind = atomic_load(&client->load->shared->kind);
+	char text[DEMO_NOTE - 40];
+
+	if (client->count->note[0])
+		return;
+	vsnprintf(text, sizeof(text), format, arguments);
+	snprintf(client->count->note, sizeof(client->count->note), "%s, %s", text,
+		kind < DEMO_KINDS ? around[kind] : "");
+}
+
+void client_note(struct demo_client *client, const char *format, ...)
+{
 	va_list arguments;
 
-	if (count->failed++ > 0)
-		return;
 	va_start(arguments, format);
-	vsnprintf(count->note, sizeof(count->note), format, arguments);
+	note(client, format, arguments);
+	va_end(arguments);
+}
+
+void client_failed(struct demo_client *client, const char *format, ...)
+{
+	va_list arguments;
+
+	client->count->failed++;
+	va_start(arguments, format);
+	note(client, format, arguments);
 	va_end(arguments);
 }
 
@@ -106,6 +133,9 @@ static int call(heir_t *h, const char *command, char *reply, size_t room, size_t
 
 static void account(struct demo_client *client, const struct ledger *books)
 {
+	if (books->lost != client->count->lost || books->twice != client->count->twice)
+		client_note(client, "mail-%d is %" PRIu64 ": %" PRIu64 " lost, %" PRIu64 " twice",
+			client->number, books->value, books->lost, books->twice);
 	client->count->lost = books->lost;
 	client->count->twice = books->twice;
 }

@@ -35,7 +35,7 @@ struct demo_count {
 	uint64_t cut[DEMO_KINDS];       /* replies, by the move around which it was */
 	uint64_t unanswered;            /* commands, when their connection was closed */
 	uint64_t connections;
-	char note[DEMO_NOTE]; /* the first failure in words */
+	char note[DEMO_NOTE]; /* the first thing that was wrong, in words */
 };
 
 struct demo_record {
@@ -92,7 +92,10 @@ struct demo_client {
 bool client_goes_on(struct demo_client *client);
 /* A reply is complete. */
 void client_replied(struct demo_client *client, int64_t now);
-/* One failure; what it was is kept if it is the first. */
+/* Something is wrong; what it is is kept if it is the first. */
+void client_note(struct demo_client *client, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+/* The same, and it is a failure. */
 void client_failed(struct demo_client *client, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

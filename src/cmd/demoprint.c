@@ -122,7 +122,17 @@ static void print_pair(struct out *out, struct demo_pair *pair, const char *labe
 		snprintf(text, sizeof(text), "%.2f x", ratio);
 	spread_row(out, label, &heir);
 	spread_row(out, limit_label, &limit);
-	row(out, "    ratio", text, "", "", BOLD);
+	row(out, "    ratio of the p50s", text, "", "", BOLD);
+}
+
+static void print_latencies(struct out *out, struct demo_run *run)
+{
+	struct spread mail = histogram_spread(&run->mail_latency);
+	struct spread tcp = histogram_spread(&run->tcp_latency);
+
+	head(out, "from request to reply, all the time");
+	spread_row(out, "  a call by mail", &mail);
+	spread_row(out, "  8 commands at once over TCP", &tcp);
 }
 
 static void print_limits(struct out *out, struct demo_run *run)
@@ -184,11 +194,23 @@ static void print_troubles(struct out *out, const struct demo_run *run)
 		fputc('\n', out->file);
 	}
 	if (run->sum.note[0]) {
-		fputs("the first failure: ", out->file);
+		fputs("the first that was wrong: ", out->file);
 		out_text(out, out->file, run->sum.note);
 		fputc('\n', out->file);
 	}
 	out_colour(out, PLAIN);
+}
+
+static void print_machine(struct out *out, const struct machine *machine)
+{
+	out_text(out, out->file, machine->processor);
+	fprintf(out->file, ", %d %s, ", machine->cores, machine->cores == 1 ? "core" : "cores");
+	out_text(out, out->file, machine->kernel);
+	fputc('\n', out->file);
+	out_text(out, out->file, machine->virtual);
+	fputs(", idle: ", out->file);
+	out_text(out, out->file, machine->idle);
+	fputs("\n\n", out->file);
 }
 
 void demo_print(struct out *out, struct demo_run *run)
@@ -203,15 +225,15 @@ void demo_print(struct out *out, struct demo_run *run)
 		return;
 	}
 	snprintf(line, sizeof(line),
-		"heir demo: %zu takeovers and %zu kills of the owner in %.1f s, under the load of "
-		"%d callers by mail and %d clients over TCP",
-		taken, killed, (double)run->took_ns / 1e9, DEMO_MAIL_CLIENTS, DEMO_TCP_CLIENTS);
+		"heir demo: %zu takeovers and %zu kills of the owner in %.1f s", taken, killed,
+		(double)run->took_ns / 1e9);
 	title(out, line);
-	machine_line(&run->machine, line, sizeof(line));
-	out_text(out, out->file, line);
-	fputs("\n\n", out->file);
+	fprintf(out->file, "under the load of %d callers by mail and %d clients over TCP, on\n",
+		DEMO_MAIL_CLIENTS, DEMO_TCP_CLIENTS);
+	print_machine(out, &run->machine);
 	for (int kind = DEMO_OVERLAP; kind < DEMO_KINDS; kind++)
 		print_steps(out, run, (enum demo_kind)kind);
+	print_latencies(out, run);
 	print_silences(out, run);
 	print_limits(out, run);
 	fputc('\n', out->file);
@@ -333,7 +355,7 @@ void demo_json(struct out *out, struct demo_run *run)
 	json_bool(&json, "good", run_is_good(run));
 	json_bool(&json, "complete", !run->is_cut_short && !*run->interrupted);
 	json_text(&json, "trouble", run->trouble);
-	json_text(&json, "first_failure", run->sum.note);
+	json_text(&json, "first_wrong", run->sum.note);
 	json_integer(&json, "took_ms", run->took_ns / 1000000);
 	json_integer(&json, "takeovers", (int64_t)run->takeovers);
 	json_integer(&json, "kills", (int64_t)run->kills);

@@ -381,7 +381,7 @@ static void sum_client(struct demo_run *run, int i)
 	const struct demo_count *count = &record->count;
 	struct demo_count *sum = &run->sum;
 
-	if (count->failed && !sum->failed)
+	if (count->note[0] && !sum->note[0])
 		memcpy(sum->note, count->note, sizeof(sum->note));
 	sum->done += count->done;
 	sum->failed += count->failed;

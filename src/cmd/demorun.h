@@ -48,7 +48,7 @@ struct demo_run {
 	struct samples first_reply; /* kill to first reply, under load */
 	struct demo_pair planned, crash;
 	struct histogram mail_latency, tcp_latency;
-	struct demo_count sum; /* of all clients; its note is the first of theirs */
+	struct demo_count sum; /* of all clients; its note is one of theirs */
 	uint64_t mail_calls, tcp_commands, mail_failed, tcp_failed;
 	size_t not_done;   /* moves that did not end as done */
 	size_t rests;      /* rounds without load */

@@ -313,6 +313,12 @@ static void account(struct tcp *t)
 {
 	struct demo_count *count = t->client->count;
 
+	if (t->books.twice != count->twice || t->misread + t->books.lost != count->missing)
+		client_note(t->client,
+			"tcp-%d is %" PRIu64 ": %" PRIu64 " lost, %" PRIu64 " twice, %" PRIu64
+			" SETs gone",
+			t->client->number, t->books.value, t->books.lost, t->books.twice,
+			t->misread);
 	count->twice = t->books.twice;
 	count->missing = t->misread + t->books.lost;
 }

@@ -46,6 +46,7 @@ struct heir {
 
 	/* the transaction in hand */
 	int open;
+	unsigned parity; /* of the control word, while open */
 	struct mail_record record;
 
 	struct state state;      /* data NULL: none */

@@ -30,7 +30,8 @@ int heir_begin(heir_t *h)
 	if (rc)
 		return rc;
 	TESTPOINT("txn: open");
-	state_begin(&h->state);
+	h->parity = control_unpack(new_word).parity;
+	state_begin(&h->state, h->parity);
 	h->record.outcome = MAIL_NONE;
 	h->record.ref = (struct cell_ref){0, 0};
 	h->record.sent = 0;
@@ -46,12 +47,13 @@ int heir_mark(heir_t *h, const void *start, size_t size)
 static int close_open(heir_t *h, int commit)
 {
 	struct shm_app *a = app_of(h);
-	uint64_t old = atom_load_relaxed(&a->control), new_word;
+	uint64_t old, new_word;
 	int rc;
 
 	if (commit) {
 		/* parity cannot change while the word is open */
-		record_store(&a->record[!control_unpack(old).parity], &h->record);
+		record_store(&a->record[!h->parity], &h->record);
+		state_commit(&h->state, h->parity);
 		TESTPOINT("txn: record stored");
 	}
 	rc = commit ? control_apply(&a->control, &old, &new_word, control_commit, h->slot)
@@ -78,7 +80,7 @@ int heir_commit(heir_t *h)
 /* What the transaction did so far never was: marked ranges and the outbox. */
 static int take_back(heir_t *h)
 {
-	int rc = state_undo(&h->state);
+	int rc = state_undo(&h->state, h->parity);
 
 	for (unsigned i = 0; i < h->record.sent; i++) {
 		uint64_t w;

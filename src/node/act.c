@@ -252,7 +252,8 @@ static void note(struct instance *i, const struct seen *s)
 	if (!mine && s->owner_node >= 0 && s->owner_node != (int)i->leader->node)
 		i->owner_node = s->owner_node;
 	if (mine && i->owner_node >= 0) {
-		/* Off every path: the new owner serves already. A live leader does it for itself. */
+		/* Off every path: the new owner serves already. A live leader does it for itself.
+		 */
 		if (!view_is_up(i->leader, (uint32_t)i->owner_node))
 			instance_fence(i, i->owner_node);
 		i->owner_node = -1;

@@ -287,12 +287,16 @@ static int explain(int rc, const char *domain)
 int build_conf(const struct shm *shm, struct conf **ret)
 {
 	struct conf_report report = {0};
+	char *text = malloc((size_t)shm->limits.conf + 1); /* a private copy: loaded once, then checked */
 	int rc;
 
-	if (shm->limits.conf == 0 || !memchr(shm->conf, 0, shm->limits.conf))
-		return HEIR_ECORRUPT;
-	rc = conf_load("the segment", shm->conf, ret, &report);
+	if (!text)
+		return -ENOMEM;
+	memcpy(text, shm->conf, shm->limits.conf);
+	text[shm->limits.conf] = 0;
+	rc = conf_load("the segment", text, ret, &report);
 	conf_report_finish(&report);
+	free(text);
 	return rc == -EINVAL ? HEIR_ECORRUPT : rc;
 }
 

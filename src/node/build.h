@@ -15,7 +15,7 @@ enum build_result {
  * The segment of the domain: made from the configuration if there is none, else checked against it
  * (path NULL: the one that is there will do, whatever it is). Prints why not, and what to do.
  * *ret_conf is what is in force. domain NULL: the configuration's. BUILD_…, or a negative code
- * after a message.
+ * after a message. join: only one that is there; HEIR_ENODOMAIN, without a message, if none is.
  */
 int build_domain(const char *path, const char *domain, bool join, char *ret_domain, size_t size,
                  struct conf **ret_conf);

@@ -91,8 +91,10 @@ int instance_create(struct leader *l, uint32_t app, struct instance **ret)
 		instance_destroy(i);
 		return rc;
 	}
-	for (uint32_t k = 0; k < i->count; k++) /* an earlier leader's children may not be gone yet */
-		if ((uint32_t)atom_load_relaxed(&shm_role(l->shm, i->shm->first_role + k)->child[l->node]))
+	for (uint32_t k = 0; k < i->count;
+	     k++) /* an earlier leader's children may not be gone yet */
+		if ((uint32_t)atom_load_relaxed(
+			    &shm_role(l->shm, i->shm->first_role + k)->child[l->node]))
 			i->fence_node = (int)l->node;
 	*ret = i;
 	return 0;
@@ -306,7 +308,8 @@ static bool has_survivors(const struct instance *i)
 	return z != NULL;
 }
 
-/* The workers that the node's dead leader had written down, which may be beyond their environment already. */
+/* The workers that the node's dead leader had written down, which may be beyond their environment
+ * already. */
 static bool is_any_exiting(const struct instance *i, int node)
 {
 	for (uint32_t k = 0; k < i->count; k++) {
@@ -330,7 +333,8 @@ void instance_fence(struct instance *i, int node)
 		return;
 	snprintf(except, sizeof(except), "HEIR_LEADER=%016llx",
 	         leader && !handle_gone(l->shm, leader) ? (unsigned long long)leader : 0);
-	if (spawn_kill_survivors(l->domain, l->conf->nodes[node], i->conf->name, except, keep_survivor, i))
+	if (spawn_kill_survivors(l->domain, l->conf->nodes[node], i->conf->name, except,
+	                         keep_survivor, i))
 		return;
 	if (is_any_exiting(i, node)) {
 		loop_again(l, l->now + SOON);

@@ -89,8 +89,8 @@ struct instance {
 	struct errand guest, yield, hand;
 	uint64_t tried; /* nodes that a hand-over failed to */
 	struct led led;
-	int fence_node;            /* what its dead leader left is not gone yet; -1: none */
-	int owner_node;            /* the last that was another's, or -1 */
+	int fence_node;      /* what its dead leader left is not gone yet; -1: none */
+	int owner_node;      /* the last that was another's, or -1 */
 	uint64_t dead_owner; /* handle, and since when it is known */
 	int64_t dead_since;
 	uint64_t watched; /* handle of the owner whose pidfd is watched */
@@ -146,6 +146,7 @@ struct leader {
 	bool leaving, ended, fatal;
 	bool bury; /* something has died */
 	bool made; /* this process made the domain */
+	bool join; /* started by `up`: takes part in a domain that is there, or in none */
 };
 
 #define GRACE                                                                                      \

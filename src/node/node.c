@@ -96,7 +96,8 @@ static bool is_alone(const struct leader *l)
 static int begin(struct leader *l, const struct args *args)
 {
 	char who[80];
-	int rc = build_domain(args->file, args->domain, l->domain, sizeof(l->domain), &l->conf);
+	int rc = build_domain(args->file, args->domain, l->join, l->domain, sizeof(l->domain),
+	                      &l->conf);
 
 	if (rc < 0)
 		return rc;
@@ -113,6 +114,8 @@ static int begin(struct leader *l, const struct args *args)
 	if (rc)
 		return say(l, "event loop", rc);
 	rc = lib_open(l->domain, (struct slot_place){KIND_LEADER, (int)l->node, -1, -1}, &l->h);
+	if (rc == HEIR_ENODOMAIN)
+		return rc;
 	if (rc)
 		return say(l, l->domain, rc);
 	l->shm = &l->h->shm;
@@ -121,8 +124,9 @@ static int begin(struct leader *l, const struct args *args)
 	if (rc)
 		return rc;
 	if (!build_is_current(l->shm))
-		return say(l, l->domain, HEIR_ENODOMAIN);
-	build_resume(l->shm, l->h->self);
+		return HEIR_ENODOMAIN;
+	if (!l->join)
+		build_resume(l->shm, l->h->self);
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return say(l, "subreaper", -errno);
 	rc = waitset_init(&l->waits, 0);
@@ -185,9 +189,14 @@ int node_main(int argc, char **argv)
 	}
 	log_init("heir", LOG_NOTES);
 	l.up_since = clock_ns();
+	l.join = getenv("HEIR_JOIN") != NULL;
 	rc = begin(&l, &args);
 	if (rc == 0)
 		loop_run(&l);
+	if (rc == HEIR_ENODOMAIN) {
+		log_note("domain %s has ended", l.domain);
+		rc = l.join ? 0 : rc;
+	}
 	finish(&l);
 	if (rc == -EINVAL)
 		return 6;

@@ -205,8 +205,8 @@ unsigned spawn_kill_adopted(const char *domain, const char *node, const char *ap
 }
 
 unsigned spawn_kill_survivors(const char *domain, const char *node, const char *application,
-                              const char *except,
-                              void (*killed)(pid_t pid, int pidfd, void *arg), void *arg)
+                              const char *except, void (*killed)(pid_t pid, int pidfd, void *arg),
+                              void *arg)
 {
 	char words[3][320];
 	const char *wanted[3];

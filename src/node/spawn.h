@@ -55,8 +55,8 @@ unsigned spawn_kill_adopted(const char *domain, const char *node, const char *ap
  * dead leader left. killed gets each pidfd, to be closed. How many there were.
  */
 unsigned spawn_kill_survivors(const char *domain, const char *node, const char *application,
-                              const char *except,
-                              void (*killed)(pid_t pid, int pidfd, void *arg), void *arg);
+                              const char *except, void (*killed)(pid_t pid, int pidfd, void *arg),
+                              void *arg);
 /* It is on its way out, but may still hold files open. */
 bool spawn_is_exiting(pid_t pid);
 

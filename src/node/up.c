@@ -447,10 +447,12 @@ int up_main(int argc, char **argv)
 	if (rc)
 		return rc;
 	log_init("heir", LOG_NOTES);
+	if (setenv("HEIR_JOIN", "1", 1) < 0)
+		return 1;
 	search_self(u.self, sizeof(u.self));
 	if (args.discard && build_discard(args.file, args.domain))
 		return 1;
-	rc = build_domain(args.file, args.domain, u.domain, sizeof(u.domain), &u.conf);
+	rc = build_domain(args.file, args.domain, false, u.domain, sizeof(u.domain), &u.conf);
 	if (rc < 0)
 		return rc == -EINVAL ? 6 : 1;
 	if (args.detach && detach(u.domain, &rc))

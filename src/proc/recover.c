@@ -22,7 +22,7 @@ void app_changed(const struct shm *shm, uint32_t app)
 	futex_wake(&shm->head->changed, INT_MAX);
 }
 
-static int undo(const struct shm *shm, uint32_t app, struct state *state)
+static int undo(const struct shm *shm, uint32_t app, unsigned parity, struct state *state)
 {
 	struct state mapped = {0};
 	int rc;
@@ -35,7 +35,7 @@ static int undo(const struct shm *shm, uint32_t app, struct state *state)
 			return rc;
 		state = &mapped;
 	}
-	rc = state_undo(state);
+	rc = state_undo(state, parity);
 	state_unmap(&mapped);
 	return rc < 0 ? rc : 0;
 }
@@ -51,7 +51,7 @@ int app_recover(const struct shm *shm, uint32_t app, uint64_t me, struct state *
 	if (c.owner != handle_slot(me))
 		return HEIR_ESTALE;
 	if (c.phase == PHASE_RECOVERING) {
-		rc = undo(shm, app, state);
+		rc = undo(shm, app, c.parity, state);
 		if (rc)
 			return rc;
 		TESTPOINT("recover: undone");

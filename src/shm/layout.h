@@ -243,9 +243,9 @@ struct shm_state_head {
 	uint64_t magic;  /* static */
 	uint64_t size, undo_size, undo_offset, data_offset, file_size;
 	_Alignas(CACHE_LINE) atom64 version;   /* of the contents; the owner while open */
-	/* bytes of valid undo entries; the owner while open, or its recoverer */
-	_Alignas(CACHE_LINE) atom64 undo_used;
-	atom64 reserved[7];
+	/* bytes of valid undo entries of the transaction opened under parity 0, 1; the owner while open, or its recoverer */
+	_Alignas(CACHE_LINE) atom64 undo_used[2];
+	atom64 reserved[6];
 };
 
 #endif

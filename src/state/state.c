@@ -151,10 +151,16 @@ void state_unmap(struct state *state)
 	*state = (struct state){0};
 }
 
-void state_begin(struct state *s)
+void state_begin(struct state *s, unsigned parity)
 {
-	if (s->head && atom_load_relaxed(&s->head->undo_used))
-		atom_store_release(&s->head->undo_used, 0);
+	if (s->head)
+		s->used = &s->head->undo_used[parity & 1];
+}
+
+void state_commit(struct state *s, unsigned parity)
+{
+	if (s->head)
+		atom_store_release(&s->head->undo_used[!(parity & 1)], 0);
 }
 
 int state_mark(struct state *s, const void *start, size_t size)
@@ -163,7 +169,7 @@ int state_mark(struct state *s, const void *start, size_t size)
 	uint64_t used;
 	size_t need = sizeof(e) + ((size + 7) & ~(size_t)7) + 8;
 
-	if (!s->head)
+	if (!s->head || !s->used)
 		return HEIR_EINVAL;
 	if ((const unsigned char *)start < s->data ||
 	    (size_t)((const unsigned char *)start - s->data) > s->size ||
@@ -172,7 +178,7 @@ int state_mark(struct state *s, const void *start, size_t size)
 	if (size == 0)
 		return 0;
 	e.offset = (uint64_t)((const unsigned char *)start - s->data);
-	used = atom_load_relaxed(&s->head->undo_used);
+	used = atom_load_relaxed(s->used);
 	if (need < size || used > s->undo_size || need > s->undo_size - used)
 		return HEIR_ETOOBIG;
 	memcpy(s->undo + used, &e, sizeof(e));
@@ -183,7 +189,7 @@ int state_mark(struct state *s, const void *start, size_t size)
 	 * The entry before the count, the count before the caller's stores to the range: a death leaves a
 	 * prefix of these.
 	 */
-	atom_store_release(&s->head->undo_used, used + need);
+	atom_store_release(s->used, used + need);
 	fence_release();
 	TESTPOINT("state: marked");
 	return 0;
@@ -207,15 +213,16 @@ static int entry_before(const struct state *s, uint64_t end, uint64_t *ret_start
 	return 0;
 }
 
-int state_undo(struct state *s)
+int state_undo(struct state *s, unsigned parity)
 {
+	atom64 *count = s->head ? &s->head->undo_used[parity & 1] : NULL;
 	uint64_t used, at;
 	struct undo_entry e;
 	int n = 0;
 
-	if (!s->head)
+	if (!count)
 		return 0;
-	used = atom_load_acquire(&s->head->undo_used);
+	used = atom_load_acquire(count);
 	if (used > s->undo_size)
 		return HEIR_ECORRUPT;
 	for (at = used; at > 0;)
@@ -227,6 +234,6 @@ int state_undo(struct state *s)
 		memcpy(s->data + e.offset, s->undo + at + sizeof(e), e.size);
 		TESTPOINT("state: undone one");
 	}
-	atom_store_release(&s->head->undo_used, 0);
+	atom_store_release(count, 0);
 	return n;
 }

@@ -38,7 +38,7 @@ static const char text[] =
 	"      children:\n"
 	"        - {id: side, exec: [side]}\n"
 	"        - {id: server, exec: [server], names: [kv, kv2], state: 10000B, on_death: "
-        "restart}\n"
+	"restart}\n"
 	"  led:\n"
 	"    nodes: [a]\n"
 	"    takeover: exclusive\n"
@@ -79,7 +79,7 @@ static int make(const char *path, struct conf **ret)
 {
 	char name[64];
 	struct conf *conf = NULL;
-	int rc = build_domain(path, domain, name, sizeof(name), &conf);
+	int rc = build_domain(path, domain, false, name, sizeof(name), &conf);
 
 	if (rc > 0)
 		assert_string_equal(name, domain);
@@ -136,11 +136,17 @@ static void test_contents(void **state)
 
 static void test_found_and_refused(void **state)
 {
+	struct conf *conf = NULL;
+	char name[64];
 	struct shm shm;
 	heir_t *h;
 
 	(void)state;
+	assert_int_equal(build_domain(NULL, domain, true, name, sizeof(name), &conf),
+	                 HEIR_ENODOMAIN);
 	assert_int_equal(make(file, NULL), BUILD_MADE);
+	assert_int_equal(build_domain(NULL, domain, true, name, sizeof(name), &conf), BUILD_FOUND);
+	conf_free(conf);
 	assert_int_equal(make(file, NULL), BUILD_FOUND);
 	assert_int_equal(make(NULL, NULL), BUILD_FOUND);
 	assert_int_equal(make(other, NULL), HEIR_EEXIST);
@@ -208,7 +214,8 @@ static void test_race(void **state)
 			if (pids[i] == 0) {
 				struct conf *conf = NULL;
 				char name[64];
-				int rc = build_domain(file, domain, name, sizeof(name), &conf);
+				int rc = build_domain(file, domain, false, name, sizeof(name),
+				                      &conf);
 
 				_exit(rc > 0 ? rc : 99);
 			}

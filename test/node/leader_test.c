@@ -181,12 +181,6 @@ static void attach(void)
 	}
 }
 
-static void begin(void)
-{
-	start_up();
-	attach();
-}
-
 typedef int condition(const struct heir_app_status *s, const char *arg);
 
 static void wait_for(const char *app, condition *is, const char *arg, const char *what)
@@ -236,6 +230,21 @@ static int has_two_children(const struct heir_app_status *s, const char *node)
 {
 	return runs_on(s, node) && s->children == 2 && s->child[0].pid > 0 && s->child[1].pid > 0 &&
 	       !strcmp(s->child[1].state, "running");
+}
+static void wait_for_nodes(uint32_t nodes)
+{
+	int64_t deadline = deadline_after(LIMIT);
+
+	for (uint32_t n = 0; n < nodes;) {
+		uint32_t seen = atom_load_acquire(&client->shm.head->changed);
+		struct shm_node *node = shm_node(&client->shm, n);
+
+		n += atom_load_acquire(&node->state) == NODE_UP &&
+		     handle_alive(&client->shm, atom_load_acquire(&node->leader));
+		assert_false(deadline_passed(deadline));
+		(void)futex_wait(&client->shm.head->changed, seen,
+		                 deadline_after(NS_PER_SECOND / 10));
+	}
 }
 #define WAIT(app, is, arg) wait_for(app, is, arg, #is " " #arg)
 

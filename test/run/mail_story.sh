@@ -45,7 +45,7 @@ story_killed_owners_lose_and_double_nothing() {
 		background "$STORY_WORKER" caller svc
 		callers+=("$JOB")
 	done
-	for n in {1..12}; do
+	for n in {1..6}; do
 		wait_protected svc
 		kill_owner svc
 	done
@@ -65,7 +65,7 @@ story_takeovers_and_kills_under_load() {
 	local n how caller
 	background "$STORY_WORKER" caller svc
 	caller=$JOB
-	for n in {1..6}; do
+	for n in {1..4}; do
 		for how in --overlap --exclusive; do
 			wait_protected svc
 			heir takeover $how svc "$(other_node)" > /dev/null

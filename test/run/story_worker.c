@@ -258,7 +258,7 @@ static int answer_size(struct story *s, long size)
 /* Registers PREFIX1, PREFIX2, ... until that fails, and answers how many and why. */
 static int fill_names(struct story *s, const char *prefix)
 {
-	char name[300], text[128];
+	char name[400], text[128];
 	long n = 0;
 	int rc;
 
