@@ -38,9 +38,8 @@ struct line {
 struct shared {
 	struct line job;    /* number of the job << 2 | enum job */
 	struct line armed;  /* number of the job that `new` has prepared for */
-	struct line reply;  /* number of the last planned job that `new` has answered */
+	struct line reply;  /* number of the last job that `new` has answered */
 	struct line told;   /* the same, by the caller */
-	struct line answer; /* number of the last crash that `new` has answered */
 	struct line ready;  /* the victim's: it is about to sleep */
 	struct line park;
 	_Alignas(64) struct robust_list node; /* of the victim's robust list */
@@ -52,6 +51,8 @@ struct barelimit {
 	struct shared *shared;
 	pid_t new, caller;
 	uint32_t number;
+	char *memory; /* for victims to share */
+	size_t memory_size;
 };
 
 static void wake(word *w)
@@ -86,22 +87,19 @@ static bool wait_until(word *w, uint32_t value)
 static _Noreturn void run_new(struct shared *s)
 {
 	uint32_t job = 0, life;
-	word *reply;
 
 	for (;;) {
 		wait_while(&s->job.word, job, 0);
 		job = atomic_load(&s->job.word);
-		reply = &s->reply.word;
 		if ((job & 3) == JOB_CRASH) {
-			reply = &s->answer.word;
 			life = atomic_load(&s->life);
 			atomic_store(&s->armed.word, job >> 2);
 			wake(&s->armed.word);
 			if (!(life & FUTEX_OWNER_DIED))
 				wait_while(&s->life, life, 0);
 		}
-		atomic_store(reply, job >> 2);
-		wake(reply);
+		atomic_store(&s->reply.word, job >> 2);
+		wake(&s->reply.word);
 	}
 }
 
@@ -118,12 +116,22 @@ static _Noreturn void run_caller(struct shared *s)
 	}
 }
 
-static _Noreturn void run_victim(struct shared *s, size_t resident)
+static void touch(char *memory, size_t size)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	for (size_t i = 0; i < size; i += page)
+		*(volatile char *)&memory[i] = 1;
+}
+
+static _Noreturn void run_victim(
+	struct shared *s, struct barevictim victim, const struct barelimit *limit)
 {
 	struct robust_list_head head = {.list.next = &s->node};
 
-	if (resident && !barelimit_touch(resident))
+	if (victim.own && !barelimit_touch(victim.own))
 		_exit(1);
+	touch(limit->memory, victim.shared);
 	s->node.next = &head.list;
 	head.futex_offset = (char *)&s->life - (char *)&s->node;
 	atomic_store(&s->life, (uint32_t)syscall(SYS_gettid) | FUTEX_WAITERS);
@@ -200,7 +208,27 @@ void barelimit_destroy(struct barelimit *limit)
 	end_child(limit->new);
 	end_child(limit->caller);
 	munmap(limit->shared, sizeof(*limit->shared));
+	if (limit->memory)
+		munmap(limit->memory, limit->memory_size);
 	free(limit);
+}
+
+/* Kept by this process: a victim's end unmaps it and frees nothing of it. */
+static int grow_memory(struct barelimit *limit, size_t size)
+{
+	char *memory;
+
+	if (size <= limit->memory_size)
+		return 0;
+	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (memory == MAP_FAILED)
+		return -errno;
+	touch(memory, size);
+	if (limit->memory)
+		munmap(limit->memory, limit->memory_size);
+	limit->memory = memory;
+	limit->memory_size = size;
+	return 0;
 }
 
 int barelimit_planned(struct barelimit *limit, int64_t *ret_ns)
@@ -224,8 +252,7 @@ int barelimit_planned(struct barelimit *limit, int64_t *ret_ns)
 static int crash(struct barelimit *limit, pid_t victim, uint32_t number, int64_t *ret_ns)
 {
 	struct shared *s = limit->shared;
-	uint32_t before = atomic_load(&s->answer.word);
-	int64_t from, to;
+	int64_t from;
 
 	if (!wait_until(&s->ready.word, 1))
 		return -ETIMEDOUT;
@@ -233,46 +260,65 @@ static int crash(struct barelimit *limit, pid_t victim, uint32_t number, int64_t
 	wake(&s->job.word);
 	if (!wait_until(&s->armed.word, number))
 		return -ETIMEDOUT;
-	if (!barelimit_asleep(victim) || !barelimit_asleep(limit->new))
+	if (!barelimit_asleep(victim) || !barelimit_asleep(limit->new) ||
+		!barelimit_asleep(limit->caller))
 		return -ETIMEDOUT;
 	barelimit_rest();
 	from = measure_now();
 	kill(victim, SIGKILL);
-	if (!wait_while(&s->answer.word, before, from + TIMEOUT))
+	if (!wait_until(&s->told.word, number))
 		return -ETIMEDOUT;
-	to = measure_now();
-	*ret_ns = to - from;
+	*ret_ns = atomic_load(&s->seen_ns) - from;
 	return 0;
 }
 
-int barelimit_crash(struct barelimit *limit, size_t resident, int64_t *ret_ns)
+int barelimit_crash(struct barelimit *limit, struct barevictim victim, int64_t *ret_ns)
 {
 	struct shared *s = limit->shared;
 	uint32_t number = ++limit->number;
-	pid_t victim;
-	int error;
+	int error = grow_memory(limit, victim.shared);
+	pid_t pid;
 
+	if (error)
+		return error;
 	atomic_store(&s->ready.word, 0);
-	victim = start_child();
-	if (victim == 0)
-		run_victim(s, resident);
-	if (victim < 0)
-		return victim;
-	error = crash(limit, victim, number, ret_ns);
-	end_child(victim);
+	pid = start_child();
+	if (pid == 0)
+		run_victim(s, victim, limit);
+	if (pid < 0)
+		return pid;
+	error = crash(limit, pid, number, ret_ns);
+	end_child(pid);
 	return error;
+}
+
+struct barevictim barelimit_size_of(pid_t pid)
+{
+	struct barevictim size = {0};
+	char path[64], line[128];
+	FILE *file;
+	size_t kib;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof(line), file))
+		if (sscanf(line, "RssAnon: %zu", &kib) == 1)
+			size.own = kib << 10;
+		else if (sscanf(line, "RssShmem: %zu", &kib) == 1)
+			size.shared = kib << 10;
+	if (file)
+		fclose(file);
+	return size;
 }
 
 void *barelimit_touch(size_t resident)
 {
-	long page = sysconf(_SC_PAGESIZE);
 	char *p = mmap(NULL, resident, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	if (p == MAP_FAILED)
 		return NULL;
 	madvise(p, resident, MADV_NOHUGEPAGE);
-	for (size_t i = 0; i < resident; i += (size_t)page)
-		p[i] = 1;
+	touch(p, resident);
 	return p;
 }
 

@@ -7,7 +7,7 @@
  *   planned: command -> new -> caller
  *   crash:   kill -9 -> (the kernel's robust-futex notice) -> new -> caller
  *
- * command, and in a crash the caller too, is the process that asks for the sample.
+ * The process that asks for the sample is command, and in a crash the killer.
  */
 #ifndef HEIR_BENCH_BARELIMIT_H
 #define HEIR_BENCH_BARELIMIT_H
@@ -25,8 +25,13 @@ void barelimit_destroy(struct barelimit *limit); /* NULL is allowed */
 
 /* One sample in nanoseconds. -ETIMEDOUT where the chain broke, or another negative errno. */
 int barelimit_planned(struct barelimit *limit, int64_t *ret_ns);
-/* The victim has touched `resident` bytes and sleeps. */
-int barelimit_crash(struct barelimit *limit, size_t resident, int64_t *ret_ns);
+/* The victim has touched that much memory of its own and that much that others keep; it sleeps. */
+struct barevictim {
+	size_t own, shared;
+};
+int barelimit_crash(struct barelimit *limit, struct barevictim victim, int64_t *ret_ns);
+/* What a victim would have to touch to be as large as this process; 0 where /proc is silent. */
+struct barevictim barelimit_size_of(pid_t pid);
 
 /* Private memory of that size, every page of it present, 4 KiB each as far as one may ask. NULL
  * where there is not so much. */

@@ -193,6 +193,9 @@ static struct app_step dead_here(const struct app_view *v)
 		return act(DO_WAIT);
 	if (v->now < v->dead_since + patience)
 		return wait_until(v->dead_since + patience);
+	/* A standby is there, and did not claim because there were too many failovers. */
+	if (v->exhausted && v->other_ready && !v->in_place && v->phase == APP_SERVING)
+		return act(v->tree == TREE_EMPTY ? DO_FAIL : DO_KILL);
 	if (v->led)
 		return start_as(DO_ACQUIRE, APP_FAILOVER);
 	if (v->uncounted)
@@ -221,6 +224,8 @@ static int64_t patience_elsewhere(const struct app_view *v)
 		patience += v->claim_grace;
 	if (v->better_up)
 		patience += v->claim_grace + PATIENCE;
+	if (v->owner_here)
+		patience += 2 * LEADER_PATIENCE;
 	return patience;
 }
 
@@ -232,6 +237,9 @@ static struct app_step dead_elsewhere(const struct app_view *v)
 
 	if (v->duty == DUTY_STOP && v->abandoned && v->best && v->tree == TREE_EMPTY)
 		return act(DO_RELEASE);
+	/* Taken over from here, and not stopped yet: such an instance does not start again. */
+	if (v->served && v->tree != TREE_EMPTY)
+		return act(DO_KILL);
 	if (v->duty != DUTY_RUN || !v->permitted || !may || v->driver || v->asked || patience < 0)
 		return step;
 	if (v->gave_up)
@@ -261,7 +269,10 @@ struct app_step app_step(const struct app_view *v)
 	case OWNER_OTHER:
 		return other(v);
 	case OWNER_DEAD:
-		return v->owner_here ? dead_here(v) : dead_elsewhere(v);
+		/* What a leader before this one ran, and that died with it, is for others first. */
+		return v->owner_here && (v->served || v->first_start || !v->other_up || v->duty != DUTY_RUN)
+		               ? dead_here(v)
+		               : dead_elsewhere(v);
 	}
 	return act(DO_WAIT);
 }

@@ -75,6 +75,7 @@ struct app_view {
 	bool other_up;      /* another permitted candidate's leader is up, and it did not give up */
 	bool better_up;     /* such a one of better priority */
 	bool better_missing; /* a permitted one of better priority whose leader is not up */
+	bool exhausted;      /* the application has failed over too often just now */
 	bool best;           /* none of better priority is up, whether it gave up or not */
 };
 

@@ -32,11 +32,13 @@ enum cmd_option_id {
 	OPTION_OVERLAP,
 	OPTION_EXCLUSIVE,
 	OPTION_WAIT,
+	OPTION_NO_WAIT,
 	OPTION_RUNNING,
 	OPTION_PROTECTED,
 	OPTION_NODE,
 	OPTION_KEEP,
 	OPTION_COUNT,
+	OPTION_ALL,
 	OPTION_COMPLETION,
 	OPTION_LIST,
 	OPTION_TIMEOUT,
@@ -55,10 +57,11 @@ enum operand {
 	OPERAND_NAME,
 	OPERAND_FILE,
 	OPERAND_DATA,
-	OPERAND_VERB
+	OPERAND_VERB,
+	OPERAND_YES_NO
 };
 
-#define OPERANDS_MAX 2
+#define OPERANDS_MAX 3
 
 struct cmd_option {
 	const char *name;
@@ -125,6 +128,9 @@ int cmd_print_list(struct cmd *cmd, const char *kind);
 
 int cmd_down(struct cmd *cmd);
 int cmd_status(struct cmd *cmd);
+int cmd_start(struct cmd *cmd);
+int cmd_stop(struct cmd *cmd);
+int cmd_permit(struct cmd *cmd);
 int cmd_takeover(struct cmd *cmd);
 int cmd_steps(struct cmd *cmd);
 int cmd_names(struct cmd *cmd);

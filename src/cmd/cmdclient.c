@@ -9,6 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A standby that becomes ready need not change the generation: look again this often. */
+#define LOOK_AGAIN INT64_C(50000000)
+
 /* Every other error is EXIT_FAILED. */
 static const struct {
 	int error, status;
@@ -64,6 +67,11 @@ int client_open(struct cmd *cmd, unsigned flags, heir_t **ret)
 
 	if (error == HEIR_OK)
 		return EXIT_DONE;
+	if (error == HEIR_EINVAL) {
+		cmd_say(cmd->out, "domain `%s`: a name has 1 to 63 letters, digits, `_` and `-`",
+			domain);
+		return client_status(cmd, error);
+	}
 	if (error != HEIR_ENODOMAIN)
 		return client_fail(cmd, error, "domain `%s`", domain);
 	if (cmd_given(cmd, OPTION_DOMAIN))
@@ -81,7 +89,8 @@ static int say_unknown(struct cmd *cmd, const char *kind, const struct nearest *
 	if (near)
 		cmd_say(cmd->out, "no %s `%s`; did you mean `%s`?", kind, nearest->word, near);
 	else
-		cmd_say(cmd->out, "no %s `%s`", kind, nearest->word);
+		cmd_say(cmd->out, "no %s `%s`; `heir %s` lists them", kind, nearest->word,
+			!strcmp(kind, "name") ? "names" : "status");
 	return client_status(cmd, HEIR_ENOENT);
 }
 
@@ -152,6 +161,20 @@ int client_no_name(struct cmd *cmd, heir_t *h, const char *name)
 	return client_status(cmd, HEIR_ENOENT);
 }
 
+int client_no_pair(struct cmd *cmd, const char *application, const char *node)
+{
+	cmd_say(cmd->out, "application `%s` is not configured for node `%s`", application, node);
+	return client_status(cmd, HEIR_ENOENT);
+}
+
+bool client_has_node(const struct heir_app_status *app, const char *node)
+{
+	for (size_t i = 0; i < app->instances; i++)
+		if (!strcmp(app->instance[i].node, node))
+			return true;
+	return false;
+}
+
 const struct heir_app_status *client_find_application(
 	const struct heir_status *status, const char *name)
 {
@@ -169,12 +192,72 @@ const struct heir_node_status *client_find_node(const struct heir_status *status
 	return NULL;
 }
 
+int client_heed(struct cmd *cmd, const char *node, const char *reply)
+{
+	if (!strcmp(reply, "ok"))
+		return EXIT_DONE;
+	cmd_say(cmd->out, "node `%s`: %s", node,
+		!strncmp(reply, "error: ", 7) ? reply + 7 : reply);
+	return EXIT_FAILED;
+}
+
+bool client_has_leader(heir_t *h, const char *name)
+{
+	const struct heir_node_status *node;
+	struct heir_status *status;
+	bool has = true;
+
+	if (heir_status(h, &status))
+		return has;
+	node = client_find_node(status, name);
+	has = node && node->pid > 0;
+	heir_status_free(status);
+	return has;
+}
+
 int64_t client_now(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
+}
+
+int64_t client_deadline(const struct cmd *cmd)
+{
+	int64_t deadline;
+
+	if (__builtin_add_overflow(client_now(), cmd->timeout, &deadline))
+		return INT64_MAX;
+	return deadline;
+}
+
+int64_t client_left(int64_t deadline)
+{
+	int64_t now = client_now();
+
+	return deadline > now ? deadline - now : 0;
+}
+
+int client_wait(const struct cmd *cmd, heir_t *h, const char *application, client_test *holds,
+	int64_t deadline, struct heir_app_status *app)
+{
+	int64_t left;
+	int error;
+
+	do {
+		error = heir_app_status(h, application, app);
+		if (error)
+			return error;
+		if (holds(cmd, h, app))
+			return HEIR_OK;
+		left = client_left(deadline);
+		if (left == 0)
+			return HEIR_ETIMEDOUT;
+		error = heir_wait_change(h, application, app->generation,
+			left < LOOK_AGAIN ? left : LOOK_AGAIN);
+	} while (error == HEIR_OK || error == HEIR_ETIMEDOUT);
+	return error;
 }
 
 const char *client_app_state(enum heir_app_state state)

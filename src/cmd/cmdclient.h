@@ -24,12 +24,28 @@ int client_no_application(struct cmd *cmd, heir_t *h, const char *application);
 int client_no_node(struct cmd *cmd, heir_t *h, const char *node);
 int client_no_name(struct cmd *cmd, heir_t *h, const char *name);
 
+int client_no_pair(struct cmd *cmd, const char *application, const char *node);
+
+/* False only where it is known that the node has none. */
+bool client_has_leader(heir_t *h, const char *node);
+bool client_has_node(const struct heir_app_status *app, const char *node);
 const struct heir_app_status *client_find_application(
 	const struct heir_status *status, const char *name);
 const struct heir_node_status *client_find_node(const struct heir_status *status, const char *name);
 
+/* A leader's answer: EXIT_DONE for "ok", else EXIT_FAILED after a message. */
+int client_heed(struct cmd *cmd, const char *node, const char *reply);
+
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t client_now(void);
+/* When --timeout is over. */
+int64_t client_deadline(const struct cmd *cmd);
+int64_t client_left(int64_t deadline); /* 0 once it has passed */
+
+typedef bool client_test(const struct cmd *cmd, heir_t *h, const struct heir_app_status *app);
+/* Until the test holds: HEIR_OK, HEIR_ETIMEDOUT or another error. *app is what was seen last. */
+int client_wait(const struct cmd *cmd, heir_t *h, const char *application, client_test *holds,
+	int64_t deadline, struct heir_app_status *app);
 
 const char *client_app_state(enum heir_app_state state);
 const char *client_instance_state(enum heir_instance_state state);

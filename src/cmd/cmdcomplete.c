@@ -16,6 +16,7 @@ static const char *kind_name(enum operand kind)
 	case OPERAND_NAME: return "names";
 	case OPERAND_VERB: return "verbs";
 	case OPERAND_FILE: return "file";
+	case OPERAND_YES_NO: return "answers";
 	case OPERAND_NONE:
 	case OPERAND_DATA: break;
 	}
@@ -37,16 +38,11 @@ static void put_verbs(FILE *file)
 		fprintf(file, "%s%s", i ? " " : "", cmd_commands[i].name);
 }
 
-/* The kinds of the first and the second operand, as words. */
+/* The kinds of the operands, as words. */
 static void put_kinds(FILE *file, const struct command *command)
 {
-	const char *second = kind_name(command->operand[1]);
-
-	if (command->most == 0)
-		fputs("none none", file);
-	else
-		fprintf(file, "%s %s", kind_name(command->operand[0]),
-			command->most > 1 ? second : "none");
+	for (int i = 0; i < command->most; i++)
+		fprintf(file, "%s%s", i ? " " : "", kind_name(command->operand[i]));
 }
 
 static void put_bash_options(FILE *file, const struct command *command)
@@ -145,6 +141,7 @@ static void print_bash(FILE *file)
 	fputs(") ;;\n\tkinds) words=(", file);
 	put_fixed(file, kinds, sizeof(kinds) / sizeof(kinds[0]));
 	fputs(") ;;\n"
+	      "\tanswers) words=(yes no) ;;\n"
 	      "\tapplications | nodes | names) mapfile -t words < <(heir help --list \"$kind\" "
 	      "2>/dev/null) ;;\n"
 	      "\tfile)\n"
@@ -193,6 +190,8 @@ static void put_zsh_operand(FILE *file, const struct command *command, int i)
 		fprintf(file, " \\\n\t\t\t'%d%sfile:_files'", i + 1, colons);
 	else if (kind == OPERAND_NONE || kind == OPERAND_DATA)
 		fprintf(file, " \\\n\t\t\t'%d%sdata: '", i + 1, colons);
+	else if (kind == OPERAND_YES_NO)
+		fprintf(file, " \\\n\t\t\t'%d%sanswer:(yes no)'", i + 1, colons);
 	else
 		fprintf(file, " \\\n\t\t\t'%d%s%s:{_heir_words %s}'", i + 1, colons,
 			kind_name(kind), kind_name(kind));
@@ -249,6 +248,8 @@ static void put_fish_words(FILE *file, int option, enum operand kind)
 		fputs(" -xa 'verbs applications nodes names'", file);
 	else if (kind == OPERAND_FILE)
 		fputs(" -rF", file);
+	else if (kind == OPERAND_YES_NO)
+		fputs(" -xa 'yes no'", file);
 	else if (kind == OPERAND_NONE || kind == OPERAND_DATA)
 		fputs(" -x", file);
 	else

@@ -177,22 +177,24 @@ static unsigned distance(const char *a, const char *b, unsigned bound)
 
 void nearest_try(struct nearest *nearest, const char *candidate)
 {
-	size_t length = strlen(nearest->word);
+	size_t length = strlen(nearest->word), other = strlen(candidate);
 	unsigned far;
 	bool nearer;
 
-	if (strlen(candidate) >= NEAREST_MAX)
+	if (other >= NEAREST_MAX)
 		return;
 	far = distance(nearest->word, candidate, nearest->bound + 1);
 	if (length > 0 && !strncmp(nearest->word, candidate, length))
 		far = least(far, 1);
+	else if (far >= length && far >= other) /* not a letter of it is the same */
+		return;
 	nearer = far < nearest->bound;
 	if (!nearer && nearest->best[0])
 		nearer = far == nearest->bound && strcmp(candidate, nearest->best) < 0;
 	if (!nearer)
 		return;
 	nearest->bound = far;
-	memcpy(nearest->best, candidate, strlen(candidate) + 1);
+	memcpy(nearest->best, candidate, other + 1);
 }
 
 const char *nearest_word(const struct nearest *nearest)

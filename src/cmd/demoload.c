@@ -102,11 +102,11 @@ void client_replied(struct demo_client *client, int64_t now)
 {
 	uint32_t window = atomic_load(&client->load->shared->window);
 	uint32_t first = (client->window >> 1) + !(client->window & 1);
-	int64_t gap = now - client->last, *kept = client->record->gap;
+	struct demo_silence silence = {now - client->last, now}, *kept = client->record->silence;
 
 	for (uint32_t i = first; client->last && i <= window >> 1 && i < client->load->windows; i++)
-		if (gap > kept[i])
-			kept[i] = gap;
+		if (silence.ns > kept[i].ns)
+			kept[i] = silence;
 	client->last = now;
 	client->window = window;
 }
@@ -232,7 +232,7 @@ int load_start(struct demo_load *load, const char *domain, uint16_t port, size_t
 	pid_t runner = getpid();
 
 	*load = (struct demo_load){.domain = domain, .port = port, .windows = windows};
-	load->record_size = sizeof(struct demo_record) + windows * sizeof(int64_t);
+	load->record_size = sizeof(struct demo_record) + windows * sizeof(struct demo_silence);
 	load->shared = map(sizeof(*load->shared));
 	if (!load->shared)
 		return -ENOMEM;

@@ -38,12 +38,16 @@ struct demo_count {
 	char note[DEMO_NOTE]; /* the first thing that was wrong, in words */
 };
 
+struct demo_silence {
+	int64_t ns, end; /* 0: none */
+};
+
 struct demo_record {
 	_Alignas(64) _Atomic uint32_t gate;  /* enum demo_gate; the runner; a futex */
 	_Alignas(64) _Atomic uint32_t state; /* enum demo_state; the client; a futex */
 	struct demo_count count;
 	struct histogram latency;
-	int64_t gap[]; /* for each window */
+	struct demo_silence silence[]; /* for each window */
 };
 
 struct demo_shared {

@@ -111,20 +111,6 @@ static void print_silences(struct out *out, struct demo_run *run)
 	}
 }
 
-static void print_pair(struct out *out, struct demo_pair *pair, const char *label,
-	const char *limit_label)
-{
-	struct spread heir = samples_spread(&pair->heir), limit = samples_spread(&pair->limit);
-	double ratio = spread_ratio(&heir, &limit);
-	char text[32] = "-";
-
-	if (ratio > 0)
-		snprintf(text, sizeof(text), "%.2f x", ratio);
-	spread_row(out, label, &heir);
-	spread_row(out, limit_label, &limit);
-	row(out, "    ratio of the p50s", text, "", "", BOLD);
-}
-
 static void print_latencies(struct out *out, struct demo_run *run)
 {
 	struct spread mail = histogram_spread(&run->mail_latency);
@@ -135,16 +121,34 @@ static void print_latencies(struct out *out, struct demo_run *run)
 	spread_row(out, "  8 commands at once over TCP", &tcp);
 }
 
+static void print_ratio(struct out *out, const char *label, struct samples *samples,
+	const struct spread *heir)
+{
+	struct spread limit = samples_spread(samples);
+	double ratio = spread_ratio(heir, &limit);
+	char text[32] = "-";
+
+	if (ratio > 0)
+		snprintf(text, sizeof(text), "%.2f x", ratio);
+	spread_row(out, label, &limit);
+	row(out, "      the p50 above to this one", text, "", "", BOLD);
+}
+
 static void print_limits(struct out *out, struct demo_run *run)
 {
+	struct spread planned = samples_spread(&run->planned.heir);
+	struct spread crash = samples_spread(&run->crash.heir);
 	char label[96];
 
 	snprintf(label, sizeof(label), "beside the bare limit, no load (%zu in turns)", run->rests);
 	head(out, label);
-	print_pair(out, &run->planned, "  takeover, overlap: silence of a caller",
-		"    bare wakes command, new, caller");
-	print_pair(out, &run->crash, "  kill -9 of the owner to the first reply",
-		"    bare kernel notice, then one wake");
+	spread_row(out, "  takeover, overlap: silence of a caller", &planned);
+	print_ratio(out, "    bare wakes command, new, caller", &run->planned.limit, &planned);
+	spread_row(out, "  kill -9 of the owner to the first reply", &crash);
+	print_ratio(out, "    bare kernel notice, then one wake", &run->crash.limit, &crash);
+	snprintf(label, sizeof(label), "    the same, victim of %.1f MiB like the owner",
+		(double)(run->owner_size.own + run->owner_size.shared) / (1 << 20));
+	print_ratio(out, label, &run->crash.alike, &crash);
 }
 
 static void verdict(struct out *out, const char *what, uint64_t count)
@@ -314,6 +318,13 @@ static void json_pair(struct json *json, const char *what, struct demo_pair *pai
 	json_spread(json, "limit", &limit);
 	/* Three decimals, as of microseconds. */
 	json_us(json, "ratio", (int64_t)(spread_ratio(&heir, &limit) * 1000 + 0.5));
+	if (pair->alike.count > 0) {
+		struct spread alike = samples_spread(&pair->alike);
+
+		json_spread(json, "limit_same_size", &alike);
+		json_us(json, "ratio_same_size",
+			(int64_t)(spread_ratio(&heir, &alike) * 1000 + 0.5));
+	}
 	json_end(json);
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "demorun.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -18,6 +19,7 @@
 #define QUIET_ROUNDS 40
 #define PACE_NS (40 * INT64_C(1000000)) /* from one move to the next, at least */
 #define STILL_NS (10 * INT64_C(1000000)) /* without a move, at least, to count as such */
+#define LOOK_NS 500000
 #define MOVES_READ 4
 
 static const char configuration[] =
@@ -52,6 +54,7 @@ static uint32_t open_window(struct demo_run *run, enum demo_kind category, enum 
 {
 	uint32_t window = ++run->windows;
 
+	assert(window < run->load.windows);
 	run->window_kind[window] = (uint8_t)category;
 	load_open_window(&run->load, window, kind);
 	return window;
@@ -199,27 +202,36 @@ static int64_t first_reply(struct demo_run *run, pid_t killed)
 	}
 }
 
+/* A pidfd of the owner's process, which was still the owner's when it was opened; or -1. */
+static int owner_fd(struct demo_run *run, const struct heir_app_status *status)
+{
+	pid_t pid = status->children > 0 ? status->child[0].pid : 0;
+	int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	struct heir_app_status now;
+
+	if (fd >= 0 && heir_app_status(run->domain.h, "kv", &now) == 0 && now.children > 0 &&
+		now.child[0].pid == pid)
+		return fd;
+	trouble(run, "the owner's process %d cannot be found", pid);
+	run->not_done++;
+	if (fd >= 0)
+		close(fd);
+	return -1;
+}
+
 /* kill -9 of the owner, and the time until the next one has answered a call. 0: it was not done. */
 static int64_t kill_owner(struct demo_run *run, const struct heir_app_status *status)
 {
-	pid_t pid = status->children > 0 ? status->child[0].pid : 0;
-	struct heir_app_status now;
-	int64_t from, to = 0;
-	int fd = pid > 0 ? (int)syscall(SYS_pidfd_open, pid, 0) : -1;
+	int fd = owner_fd(run, status);
+	int64_t from, to;
 
-	if (fd < 0 || heir_app_status(run->domain.h, "kv", &now) || now.children == 0 ||
-		now.child[0].pid != pid) {
-		trouble(run, "the owner's process %d cannot be found", pid);
-		run->not_done++;
-	} else {
-		from = measure_now();
-		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
-		to = first_reply(run, pid);
-		to = to ? to - from : 0;
-	}
-	if (fd >= 0)
-		close(fd);
-	return to;
+	if (fd < 0)
+		return 0;
+	from = measure_now();
+	syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+	to = first_reply(run, status->child[0].pid);
+	close(fd);
+	return to ? to - from : 0;
 }
 
 static bool loaded_kill(struct demo_run *run)
@@ -279,7 +291,15 @@ static void keep_pair(struct demo_run *run, struct demo_pair *pair, int error, i
 	samples_add(&pair->heir, heir);
 }
 
-/* One mail client calls on while the application is taken over; the others rest. */
+/* One mail client calls on and on, the others rest. */
+static bool one_calls(struct demo_run *run, struct heir_app_status *ret)
+{
+	if (!wait_protected(run, ret) || !gate(run, 0, GATE_RUN))
+		return false;
+	barelimit_rest();
+	return true;
+}
+
 static bool quiet_takeover(struct demo_run *run)
 {
 	struct heir_app_status status;
@@ -288,10 +308,9 @@ static bool quiet_takeover(struct demo_run *run)
 	int error = barelimit_planned(run->limit, &limit);
 	bool was_done;
 
-	if (!wait_protected(run, &status) || !gate(run, 0, GATE_RUN))
+	if (!one_calls(run, &status))
 		return false;
 	generation = status.generation;
-	barelimit_rest();
 	window = open_window(run, DEMO_KINDS, DEMO_OVERLAP);
 	was_done = take_over(run, &status, HEIR_OVERLAP);
 	load_close_window(&run->load);
@@ -299,29 +318,67 @@ static bool quiet_takeover(struct demo_run *run)
 		return false;
 	if (was_done)
 		account_move(run, "takeover (at rest)", HEIR_TAKEOVER, generation, NULL);
-	keep_pair(run, &run->planned, error, limit, run->load.record[0]->gap[window]);
+	keep_pair(run, &run->planned, error, limit, run->load.record[0]->silence[window].ns);
 	return true;
+}
+
+/* Looked for now and then, so that this process is not in the way of those that make it so. */
+static bool served_elsewhere(struct demo_run *run, const char *node)
+{
+	int64_t deadline = measure_now() + PROTECT_TIMEOUT;
+	struct timespec look = {.tv_nsec = LOOK_NS};
+	struct heir_app_status status;
+
+	do {
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &look, NULL);
+		if (heir_app_status(run->domain.h, "kv", &status) == 0 &&
+			status.state == HEIR_APP_RUNNING && strcmp(status.node, node) != 0)
+			return true;
+	} while (measure_now() < deadline);
+	trouble(run, "not served on another node after a kill on %s", node);
+	return false;
+}
+
+/* From just before the kill to the end of the silence that it causes. 0: it was not done. */
+static int64_t quiet_failover(struct demo_run *run)
+{
+	struct heir_app_status status;
+	int64_t from;
+	uint32_t window;
+	int fd;
+
+	if (!one_calls(run, &status) || (fd = owner_fd(run, &status)) < 0)
+		return 0;
+	from = measure_now();
+	window = open_window(run, DEMO_KINDS, DEMO_KILL); /* its silences end after `from` */
+	syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+	close(fd);
+	if (!served_elsewhere(run, status.node) || !gate(run, 0, GATE_PAUSE))
+		return 0;
+	load_close_window(&run->load);
+	if (!wait_protected(run, &status))
+		return 0;
+	return run->load.record[0]->silence[window].end - from;
 }
 
 static bool quiet_kill(struct demo_run *run)
 {
 	struct heir_app_status status;
-	uint32_t generation;
-	int64_t limit = 0, ns;
-	int error = barelimit_crash(run->limit, 0, &limit);
+	int64_t limit = 0, alike = 0, ns;
+	int error = barelimit_crash(run->limit, (struct barevictim){0}, &limit);
 
 	if (!wait_protected(run, &status))
 		return false;
-	generation = status.generation;
-	if (status.children > 0)
-		barelimit_asleep(status.child[0].pid);
-	barelimit_rest();
-	ns = kill_owner(run, &status);
-	if (!wait_protected(run, &status))
+	run->owner_size = barelimit_size_of(status.child[0].pid);
+	if (!error)
+		error = barelimit_crash(run->limit, run->owner_size, &alike);
+	ns = quiet_failover(run);
+	if (ns == 0)
 		return false;
-	if (ns > 0)
-		account_move(run, "failover (at rest)", HEIR_FAILOVER, generation, NULL);
+	account_move(run, "failover (at rest)", HEIR_FAILOVER, status.generation, NULL);
 	keep_pair(run, &run->crash, error, limit, ns);
+	if (!error)
+		samples_add(&run->crash.alike, alike);
 	return true;
 }
 
@@ -399,17 +456,18 @@ static void sum_client(struct demo_run *run, int i)
 	for (uint32_t window = 1; window <= run->windows; window++) {
 		uint8_t kind = run->window_kind[window];
 
-		if (kind < DEMO_KINDS && record->gap[window] > 0)
+		if (kind < DEMO_KINDS && record->silence[window].ns > 0)
 			samples_add(load_is_mail(i) ? &run->moves[kind].mail_silence
 						    : &run->moves[kind].tcp_silence,
-				record->gap[window]);
+				record->silence[window].ns);
 	}
 }
 
 /* Under load from here to there. */
 static void run_load(struct demo_run *run, uint16_t port)
 {
-	size_t windows = 2 * (run->takeovers + run->kills) + QUIET_ROUNDS + 1;
+	/* A move and the time after it; two more moves without load. */
+	size_t windows = 2 * (run->takeovers + run->kills + QUIET_ROUNDS) + 1;
 	int error;
 
 	run->window_kind = calloc(windows, 1);
@@ -490,6 +548,7 @@ void run_finish(struct demo_run *run)
 	samples_finish(&run->planned.limit);
 	samples_finish(&run->crash.heir);
 	samples_finish(&run->crash.limit);
+	samples_finish(&run->crash.alike);
 	free(run->window_kind);
 }
 
@@ -499,5 +558,5 @@ bool run_is_good(const struct demo_run *run)
 
 	return !run->trouble[0] && !*run->interrupted && run->not_done == 0 && sum->failed == 0 &&
 	       sum->lost == 0 && sum->twice == 0 && sum->missing == 0 &&
-	       sum->cut[DEMO_OVERLAP] == 0;
+	       sum->cut[DEMO_OVERLAP] == 0 && sum->cut[DEMO_NO_MOVE] == 0;
 }

@@ -31,6 +31,7 @@ struct demo_moves {
 /* heir beside the bare limit, in turns, without load. */
 struct demo_pair {
 	struct samples heir, limit;
+	struct samples alike; /* kills: the limit for a victim as large as the owner */
 };
 
 struct demo_run {
@@ -52,6 +53,7 @@ struct demo_run {
 	uint64_t mail_calls, tcp_commands, mail_failed, tcp_failed;
 	size_t not_done;   /* moves that did not end as done */
 	size_t rests;      /* rounds without load */
+	struct barevictim owner_size;
 	int64_t took_ns;
 	bool is_cut_short; /* for want of time */
 	char trouble[256]; /* "": none; the first thing that was not as it should be */

@@ -35,13 +35,6 @@ static void fail(struct leaders *leaders, int status)
 		leaders->status = status;
 }
 
-static int64_t left(const struct leaders *leaders)
-{
-	int64_t now = client_now();
-
-	return leaders->deadline > now ? leaders->deadline - now : 0;
-}
-
 static void give_up(struct leader *leader)
 {
 	if (leader->pidfd >= 0)
@@ -117,7 +110,8 @@ static void hear(struct cmd *cmd, heir_t *h, struct leader *leader, struct leade
 {
 	char reply[REPLY_MOST + 1];
 	size_t size = REPLY_MOST;
-	int error = heir_call_finish(h, leader->ticket, reply, &size, left(leaders));
+	int error = heir_call_finish(
+		h, leader->ticket, reply, &size, client_left(leaders->deadline));
 
 	if (error == HEIR_EDEAD || error == HEIR_EUNKNOWN)
 		return;
@@ -127,10 +121,8 @@ static void hear(struct cmd *cmd, heir_t *h, struct leader *leader, struct leade
 		return;
 	}
 	reply[size] = '\0';
-	if (!strcmp(reply, "ok"))
+	if (client_heed(cmd, leader->name, reply) == EXIT_DONE)
 		return;
-	cmd_say(cmd->out, "node `%s`: %s", leader->name,
-		!strncmp(reply, "error: ", 7) ? reply + 7 : reply);
 	fail(leaders, EXIT_FAILED);
 	give_up(leader);
 }
@@ -158,7 +150,7 @@ static void wait_for_ends(struct cmd *cmd, struct leaders *leaders)
 		}
 		if (waiting == 0)
 			return;
-		ready = poll(polled, leaders->count, poll_timeout(left(leaders)));
+		ready = poll(polled, leaders->count, poll_timeout(client_left(leaders->deadline)));
 		for (size_t i = 0; ready > 0 && i < leaders->count; i++)
 			if (polled[i].fd >= 0 && polled[i].revents) {
 				fputs("stopped node ", cmd->out->file);
@@ -166,7 +158,7 @@ static void wait_for_ends(struct cmd *cmd, struct leaders *leaders)
 				fputc('\n', cmd->out->file);
 				give_up(&leaders->leader[i]);
 			}
-	} while (ready > 0 || left(leaders) > 0);
+	} while (ready > 0 || client_left(leaders->deadline) > 0);
 }
 
 static void say_late(struct cmd *cmd, struct leaders *leaders)
@@ -213,8 +205,7 @@ int cmd_down(struct cmd *cmd)
 
 	if (only && keep)
 		return cmd_usage(cmd, "--keep is for the whole domain: without NODE");
-	if (__builtin_add_overflow(client_now(), cmd->timeout, &leaders.deadline))
-		leaders.deadline = INT64_MAX;
+	leaders.deadline = client_deadline(cmd);
 	leaders.status = client_open(cmd, 0, &h);
 	if (leaders.status != EXIT_DONE)
 		return leaders.status;

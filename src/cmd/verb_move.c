@@ -5,19 +5,12 @@
 #include "cmd/cmdtext.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MOVES_DEFAULT 5
 #define MOVES_MOST 100000
-
-static bool runs_on(const struct heir_app_status *app, const char *node)
-{
-	for (size_t i = 0; i < app->instances; i++)
-		if (!strcmp(app->instance[i].node, node))
-			return true;
-	return false;
-}
 
 /* HEIR_ENOENT: the application, the node, or only the pair of them. */
 static int no_pair(struct cmd *cmd, heir_t *h, const char *application, const char *node)
@@ -32,7 +25,7 @@ static int no_pair(struct cmd *cmd, heir_t *h, const char *application, const ch
 			cmd, HEIR_ENOENT, "takeover of `%s` to node `%s`", application, node);
 	app = client_find_application(status, application);
 	node_known = client_find_node(status, node) != NULL;
-	pair_known = app && runs_on(app, node);
+	pair_known = app && client_has_node(app, node);
 	heir_status_free(status);
 	if (!app)
 		return client_no_application(cmd, h, application);
@@ -41,8 +34,24 @@ static int no_pair(struct cmd *cmd, heir_t *h, const char *application, const ch
 	if (pair_known)
 		return client_fail(
 			cmd, HEIR_ENOENT, "takeover of `%s` to node `%s`", application, node);
-	cmd_say(cmd->out, "application `%s` is not configured for node `%s`", application, node);
-	return EXIT_FAILED;
+	return client_no_pair(cmd, application, node);
+}
+
+/* HEIR_EPERM: of the node, or of this user. */
+static int not_permitted(struct cmd *cmd, heir_t *h, const char *application, const char *node)
+{
+	struct heir_app_status app;
+
+	if (heir_app_status(h, application, &app) == HEIR_OK)
+		for (size_t i = 0; i < app.instances; i++)
+			if (!strcmp(app.instance[i].node, node) && !app.instance[i].permitted) {
+				cmd_say(cmd->out,
+					"`%s` is not permitted on node `%s` (permit it with: heir "
+					"permit %s %s yes)",
+					application, node, application, node);
+				return client_status(cmd, HEIR_EPERM);
+			}
+	return client_fail(cmd, HEIR_EPERM, "takeover of `%s` to node `%s`", application, node);
 }
 
 static int takeover_failed(struct cmd *cmd, heir_t *h, int error, const struct heir_move *move)
@@ -61,9 +70,11 @@ static int takeover_failed(struct cmd *cmd, heir_t *h, int error, const struct h
 			"its end",
 			move->to, application, move->generation);
 		break;
+	case HEIR_EPERM: return not_permitted(cmd, h, application, node);
 	case HEIR_ENOTREADY:
-		cmd_say(cmd->out, "no instance of `%s` on node `%s` is ready to take over",
-			application, node);
+		cmd_say(cmd->out, "no instance of `%s` on node `%s` is ready to take over%s",
+			application, node,
+			client_has_leader(h, node) ? "" : ": the node is not running");
 		break;
 	case HEIR_ETIMEDOUT:
 		cmd_say(cmd->out,
@@ -143,8 +154,11 @@ static void show_moves(struct cmd *cmd, const struct heir_move *moves, int count
 	struct json json;
 
 	if (!cmd_given(cmd, OPTION_JSON)) {
-		if (count == 0)
+		if (count == 0 && cmd_given(cmd, OPTION_ALL))
 			fputs("no moves yet\n", cmd->out->file);
+		else if (count == 0)
+			fputs("no takeovers or failovers yet; --all shows starts as well\n",
+				cmd->out->file);
 		for (int i = 0; i < count; i++) {
 			if (i > 0)
 				fputc('\n', cmd->out->file);
@@ -159,12 +173,50 @@ static void show_moves(struct cmd *cmd, const struct heir_move *moves, int count
 	json_end(&json);
 }
 
+static int drop_starts(struct heir_move *moves, int count)
+{
+	int kept = 0;
+
+	for (int i = 0; i < count; i++)
+		if (moves[i].kind == HEIR_TAKEOVER || moves[i].kind == HEIR_FAILOVER)
+			moves[kept++] = moves[i];
+	return kept;
+}
+
+/* The last `most` moves of the kinds that are asked for; among how many others is not known
+ * beforehand. How many, or an error. */
+static int find_moves(struct cmd *cmd, heir_t *h, const char *application, int most,
+	struct heir_move **ret)
+{
+	struct heir_move *moves = NULL, *more;
+	int room = most, found, count;
+
+	for (;; room *= 2) {
+		more = reallocarray(moves, (size_t)room, sizeof(*moves));
+		if (!more) {
+			free(moves);
+			return -ENOMEM;
+		}
+		moves = more;
+		found = heir_moves(h, application, moves, (size_t)room);
+		count = found < 0 || cmd_given(cmd, OPTION_ALL) ? found
+								: drop_starts(moves, found);
+		if (found < room || count >= most || room > INT_MAX / 2)
+			break;
+	}
+	if (count < 0)
+		free(moves);
+	else
+		*ret = moves;
+	return count < most ? count : most;
+}
+
 int cmd_steps(struct cmd *cmd)
 {
 	const char *application = cmd->operands > 0 ? cmd->operand[0] : NULL;
 	long most = cmd_count(cmd, OPTION_COUNT, MOVES_DEFAULT, MOVES_MOST);
 	struct heir_app_status app;
-	struct heir_move *moves;
+	struct heir_move *moves = NULL;
 	int status, count = 0;
 	heir_t *h;
 
@@ -173,13 +225,10 @@ int cmd_steps(struct cmd *cmd)
 	status = client_open(cmd, HEIR_OBSERVE, &h);
 	if (status != EXIT_DONE)
 		return status;
-	moves = calloc((size_t)most, sizeof(*moves));
-	if (!moves)
-		count = -ENOMEM;
-	if (count == 0 && application)
+	if (application)
 		count = heir_app_status(h, application, &app);
 	if (count == 0)
-		count = heir_moves(h, application, moves, (size_t)most);
+		count = find_moves(cmd, h, application, (int)most, &moves);
 	if (count == HEIR_ENOENT && application)
 		status = client_no_application(cmd, h, application);
 	else if (count < 0)

@@ -5,15 +5,13 @@
 
 #include <string.h>
 
-/* A standby that becomes ready need not change the generation: look again this often. */
-#define LOOK_AGAIN INT64_C(50000000)
-
-static bool holds(const struct cmd *cmd, const struct heir_app_status *app)
+static bool holds(const struct cmd *cmd, heir_t *h, const struct heir_app_status *app)
 {
 	const char *node = cmd->value[OPTION_NODE];
 	bool only_protected =
 		cmd_given(cmd, OPTION_PROTECTED) && !cmd_given(cmd, OPTION_RUNNING) && !node;
 
+	(void)h;
 	if (cmd_given(cmd, OPTION_PROTECTED) && !app->is_protected)
 		return false;
 	if (node && strcmp(app->node, node))
@@ -48,30 +46,16 @@ static int check_node(struct cmd *cmd, heir_t *h)
 
 static int wait_for(struct cmd *cmd, heir_t *h)
 {
-	int64_t deadline, left;
 	const char *application = cmd->operand[0];
 	struct heir_app_status app;
-	int error;
+	int error = client_wait(cmd, h, application, holds, client_deadline(cmd), &app);
 
-	if (__builtin_add_overflow(client_now(), cmd->timeout, &deadline))
-		deadline = INT64_MAX;
-	for (;;) {
-		error = heir_app_status(h, application, &app);
-		if (error)
-			break;
-		if (holds(cmd, &app))
-			return EXIT_DONE;
-		left = deadline - client_now();
-		if (left <= 0)
-			return timed_out(cmd, &app);
-		error = heir_wait_change(
-			h, application, app.generation, left < LOOK_AGAIN ? left : LOOK_AGAIN);
-		if (error && error != HEIR_ETIMEDOUT)
-			break;
+	switch (error) {
+	case HEIR_OK: return EXIT_DONE;
+	case HEIR_ETIMEDOUT: return timed_out(cmd, &app);
+	case HEIR_ENOENT: return client_no_application(cmd, h, application);
+	default: return client_fail(cmd, error, "wait for `%s`", application);
 	}
-	if (error == HEIR_ENOENT)
-		return client_no_application(cmd, h, application);
-	return client_fail(cmd, error, "wait for `%s`", application);
 }
 
 int cmd_wait(struct cmd *cmd)

@@ -305,6 +305,7 @@ static int serve(struct drive *d)
 	rc = control_apply(&d->app->control, &old, &now, control_serve, h->slot);
 	if (rc)
 		return rc;
+	h->run->since = control_unpack(now).generation;
 	worker_state(h, WORKER_SERVING);
 	h->run->claim_since = DEADLINE_NEVER;
 	return 0;
@@ -317,6 +318,7 @@ static enum heir_result fail_after_switch(struct drive *d)
 
 	if (h->open)
 		(void)heir_abort(h);
+	atom_store_release(&d->app->returned, heir_generation(h) + 1);
 	if (d->type == HEIR_TAKEOVER && d->got.previous && handle_alive(&h->shm, d->got.previous) &&
 	    atom_load_relaxed(&shm_slot(&h->shm, handle_slot(d->got.previous))->ready) >= WORKER_SERVING &&
 	    (!h->state.head || atom_load_relaxed(&shm_slot(&h->shm, handle_slot(d->got.previous))->version) ==
@@ -477,6 +479,11 @@ int drive_failover(heir_t *h, int planned, int64_t noticed)
 	trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_NOTICE, noticed, decided - noticed);
 	trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_CLAIM, decided, claimed - decided);
 	worker_state(h, WORKER_STARTING);
+	/* What is exclusive may be held by the dead until the kernel has taken it from them. */
+	if (rc == 0 && (a->flags & APP_EXCLUSIVE) && d.got.previous) {
+		rc = handle_await_exit(&h->shm, d.got.previous, deadline_after((int64_t)a->step_timeout));
+		trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_CONFIRM, claimed, clock_ns() - claimed);
+	}
 	plan(a, HEIR_FAILOVER, 0, &p);
 	for (unsigned i = 0; i + 1 < p.count; i++) /* the switch is done */
 		p.step[i] = p.step[i + 1];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* A takeover asked for, and the record of moves. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +13,35 @@
 #include "trace/moves.h"
 
 #define MOVES_SEARCHED 16
+#define TURN_LOOK_NS INT64_C(10000000)
+
+static bool has_switched(const struct heir_move *m)
+{
+	for (size_t i = 0; i < m->steps; i++)
+		if (strcmp(m->step[i].name, "switch") == 0 || strcmp(m->step[i].name, "claim") == 0)
+			return true;
+	return false;
+}
+
+/* A move without an end whose driver has died: before the switch it came to nothing, after it others went on. */
+static void end_move(heir_t *h, struct heir_move *m, uint64_t driver)
+{
+	if (m->result || !handle_noticed(&h->shm, driver))
+		return;
+	m->result = has_switched(m) ? HEIR_FAILED_OVER : HEIR_ABORTED;
+	m->error = HEIR_EDEAD;
+}
+
+static int read_moves(heir_t *h, int app, struct heir_move *ret, size_t max)
+{
+	uint64_t *drivers = calloc(max ? max : 1, sizeof(*drivers));
+	int n = drivers ? moves_read(&h->shm, app, ret, drivers, max) : -ENOMEM;
+
+	for (int i = 0; i < n; i++)
+		end_move(h, &ret[i], drivers[i]);
+	free(drivers);
+	return n;
+}
 
 int heir_moves(heir_t *h, const char *application, struct heir_move *ret, size_t max)
 {
@@ -19,7 +49,7 @@ int heir_moves(heir_t *h, const char *application, struct heir_move *ret, size_t
 
 	if (application && app < 0)
 		return HEIR_ENOENT;
-	return moves_read(&h->shm, app, ret, NULL, max);
+	return read_moves(h, app, ret, max);
 }
 
 /* The process to ask: the hot standby itself, else its leader. */
@@ -38,7 +68,7 @@ static uint64_t target_of(heir_t *h, uint32_t app, uint32_t node)
 static void find_move(heir_t *h, uint32_t app, uint32_t generation, struct heir_move *ret)
 {
 	struct heir_move *moves = calloc(MOVES_SEARCHED, sizeof(*moves));
-	int n = moves ? moves_read(&h->shm, (int)app, moves, NULL, MOVES_SEARCHED) : 0;
+	int n = moves ? read_moves(h, (int)app, moves, MOVES_SEARCHED) : 0;
 
 	for (int i = 0; i < n; i++)
 		if (moves[i].generation == generation) {
@@ -87,7 +117,7 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 	if (rc)
 		return rc;
 	reply.step[sizeof(reply.step) - 1] = 0;
-	if (reply.error == HEIR_EBUSY) {
+	if (reply.error == HEIR_EBUSY && !reply.result) {
 		struct shm_node *winner = reply.node ? shm_node(&h->shm, reply.node - 1) : NULL;
 
 		text_copy(ret->to, sizeof(ret->to), winner ? winner->name : "",
@@ -125,8 +155,9 @@ int heir_takeover(heir_t *h, const char *application, const char *node, unsigned
 		rc = once(h, (uint32_t)app, (uint32_t)to, how & ~HEIR_WAIT_TURN, deadline, move);
 		if (rc != HEIR_EBUSY || !(how & HEIR_WAIT_TURN) || deadline_passed(deadline))
 			break;
-		(void)heir_wait_change(h, application, generation,
-				       deadline < 0 ? HEIR_FOREVER : deadline_left(deadline));
+		/* Woken when that move ends, which need not raise the generation; and look again soon in any case. */
+		(void)futex_wait(control_generation_futex(&shm_app(&h->shm, (uint32_t)app)->control), generation,
+		                 deadline_min(deadline, clock_ns() + TURN_LOOK_NS));
 	}
 	if (rc == 0 || rc == HEIR_EFAILED || rc == HEIR_EBUSY)
 		*ret = *move;

@@ -78,7 +78,9 @@ static void fill_app(const heir_t *h, uint32_t index, struct heir_app_status *s)
 			   : move_driver_alive(&h->shm, index) ? HEIR_APP_STARTING
 							       : HEIR_APP_DOWN;
 	else
-		s->state = c.phase == PHASE_SERVING ? HEIR_APP_RUNNING : HEIR_APP_MOVING;
+		s->state = c.phase == PHASE_SERVING ? HEIR_APP_RUNNING :
+		           start == 0               ? HEIR_APP_STARTING :
+		                                      HEIR_APP_MOVING;
 	fill_instances(h, a, c, s);
 	if (node >= 0 && (uint32_t)node < h->shm.limits.nodes)
 		fill_children(h, a, (uint32_t)node, s);

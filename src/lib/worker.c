@@ -296,12 +296,27 @@ int serve_mail(heir_t *h, unsigned most)
 	return rc == HEIR_EWANTED || rc == HEIR_ESTALE || rc >= 0 ? (int)n : rc;
 }
 
+/* Owner again after a takeover that failed: what this process knows of the state may be old. */
+static int come_back(heir_t *h, struct control c)
+{
+	struct worker_run *run = h->run;
+	int rc = run->lead ? app_recover(&h->shm, run->app, h->self, &h->state) : 0;
+
+	run->since = c.generation;
+	if (rc == 0 && run->cb.regained)
+		rc = run->cb.regained(h, c.generation, run->arg);
+	worker_state(h, WORKER_SERVING);
+	app_changed(&h->shm, run->app);
+	return rc < 0 ? rc : 1;
+}
+
 /* The owner has changed under this worker: told once each way. */
 static int follow_owner(heir_t *h, struct control c)
 {
 	struct worker_run *run = h->run;
+	uint32_t returned = (uint32_t)atom_load_acquire(&worker_app(h)->returned);
 	struct shm_node *to;
-	int node, rc = 0;
+	int node;
 
 	if (run->state == WORKER_SERVING && !mine(h, c)) {
 		node = slot_place(&h->shm, c.owner).node;
@@ -311,19 +326,18 @@ static int follow_owner(heir_t *h, struct control c)
 			run->cb.lost(h, to ? to->name : "", run->arg);
 		return 1;
 	}
-	if (run->state == WORKER_STARTING && !run->lead && mine(h, c) && c.phase == PHASE_SERVING) {
+	if (!mine(h, c) || c.phase != PHASE_SERVING)
+		return 0;
+	if (run->state == WORKER_STARTING && !run->lead) {
+		run->since = c.generation;
 		worker_state(h, WORKER_SERVING);
 		return 1;
 	}
-	if (run->state == WORKER_LOST && mine(h, c) && c.phase == PHASE_SERVING) {
-		if (run->lead)
-			rc = app_recover(&h->shm, run->app, h->self, &h->state);
-		if (rc == 0 && run->cb.regained)
-			rc = run->cb.regained(h, c.generation, run->arg);
-		worker_state(h, WORKER_SERVING);
-		app_changed(&h->shm, run->app);
-		return rc < 0 ? rc : 1;
-	}
+	if (run->state == WORKER_LOST)
+		return come_back(h, c);
+	/* Switched away and back between two looks. */
+	if (run->state == WORKER_SERVING && returned > run->since && returned <= c.generation)
+		return come_back(h, c);
 	return 0;
 }
 

@@ -24,6 +24,7 @@ struct worker_run {
 	uint32_t app, node;
 	struct heir_start start;
 	char from[64];
+	uint32_t since;           /* generation at which it began to serve, or was given back */
 	int started;              /* start() has been called and neither undone nor stopped */
 	int finish;               /* stop after this round */
 	int exit_code;            /* what heir_poll returns then */

@@ -215,6 +215,22 @@ static bool at_head(const struct shm *shm, uint32_t mailbox, uint32_t cell, uint
 	return entry == ((head & UINT32_MAX) << 32 | cell) && atom_load_acquire(&shm_cell(shm, cell)->word) == w;
 }
 
+/* A message to one who is buried already: whoever was about to return it has died with it in hand, out of the ring. */
+static bool undelivered(const struct shm *shm, uint32_t mailbox, uint32_t cell, uint64_t target)
+{
+	struct shm_slot *s = shm_slot(shm, handle_slot(target));
+	atom64 *ring = shm_ring(shm, mailbox);
+	uint64_t w = s ? atom_load_acquire(&s->word) : 0;
+
+	if (!s || !ring || (uint32_t)(w >> 32) < handle_incarnation(target) ||
+	    ((uint32_t)(w >> 32) == handle_incarnation(target) && (w >> 24 & 0xff) != SLOT_FREE))
+		return false;
+	for (uint32_t i = 0; i < shm->ring_entries; i++)
+		if ((uint32_t)atom_load_acquire(&ring[i]) == cell)
+			return false;
+	return true;
+}
+
 /* What is to become of a cell of which the dead party was the sender, the reader, or the one who passed it on. */
 static enum verdict judge(const struct burial *b, uint32_t cell, struct shm_cell *c, uint64_t w)
 {
@@ -233,8 +249,9 @@ static enum verdict judge(const struct burial *b, uint32_t cell, struct shm_cell
 		stands = at_head(b->shm, mailbox, cell, w, &ticket);
 		if (target == 0 && !stands && atom_load_relaxed(&c->holder) == b->slot)
 			return REFUSE;
-		/* fallthrough */
+		return to_it ? REFUSE : sent ? RELEASE : LEAVE;
 	case CELL_PUBLISHED:
+		to_it = to_it || (target && undelivered(b->shm, mailbox, cell, target));
 		return to_it ? REFUSE : sent ? RELEASE : LEAVE;
 	case CELL_DONE:
 		/* Or given up, and skipped by a reader who died before it freed it. */

@@ -13,6 +13,7 @@
 
 #define ROUNDS 16
 #define REFUSED INT64_C(50000000)
+#define SETTLE INT64_C(5000000)
 
 static const char *node_name(const struct leader *l, int node)
 {
@@ -120,6 +121,13 @@ static void start(struct instance *i, const struct seen *s, enum app_start type)
 		i->ask_after = l->now + REFUSED;
 }
 
+static bool owns(struct instance *i)
+{
+	struct control c = control_unpack(atom_load_acquire(&i->shm->control));
+
+	return c.phase != PHASE_DOWN && c.owner == handle_slot(instance_lead(i)->handle);
+}
+
 static void collect_start(struct instance *i)
 {
 	struct leader *l = i->leader;
@@ -138,8 +146,12 @@ static void collect_start(struct instance *i)
 		return;
 	}
 	i->ask_after = l->now + REFUSED;
-	if (rc || reply.error == HEIR_EALREADY || reply.error == HEIR_EAGAIN ||
-	    reply.error == HEIR_EBUSY)
+	if (rc == 0 && reply.error == HEIR_EALREADY && !reply.result && !owns(i) &&
+	    instance_lead(i)->pid)
+		child_kill(instance_lead(i)); /* it has served before, and cannot start again */
+	/* Without a result it was not begun; with one, the error is the worker's own. */
+	if (rc || (!reply.result && (reply.error == HEIR_EALREADY || reply.error == HEIR_EAGAIN ||
+	                             reply.error == HEIR_EBUSY)))
 		return;
 	log_error("%s could not start%s%s: %s", i->conf->name, reply.step[0] ? ", step " : "",
 	          reply.step, heir_strerror(reply.error));
@@ -243,21 +255,34 @@ static void stop(struct instance *i, const struct seen *s, enum stop_how how)
 	end_stop_old(i);
 }
 
+/*
+ * What a dead leader left of the owner's instance is killed once the application is this node's, and nothing is spawned
+ * before it is gone; a leader that lives does it itself. The path of a standby that has claimed is not touched by this.
+ */
+static void note_other(struct instance *i, const struct seen *s, bool mine)
+{
+	struct leader *l = i->leader;
+
+	if (!mine && s->owner_node >= 0 && s->owner_node != (int)l->node) {
+		if (i->owner_node != s->owner_node || s->view.owner == OWNER_OTHER)
+			i->owner_leader = s->view.owner == OWNER_OTHER ?
+			                  atom_load_acquire(&shm_node(l->shm, (uint32_t)s->owner_node)->leader) : 0;
+		i->owner_node = s->owner_node;
+	}
+	if (!mine || i->owner_node < 0)
+		return;
+	if (!i->owner_leader || handle_gone(l->shm, i->owner_leader))
+		instance_fence(i, i->owner_node);
+	i->owner_node = -1;
+}
+
 /* What follows from what is seen, before anything is decided. */
 static void note(struct instance *i, const struct seen *s)
 {
 	const struct app_view *v = &s->view;
 	bool mine = v->owner == OWNER_CHILD || v->owner == OWNER_LEADER;
 
-	if (!mine && s->owner_node >= 0 && s->owner_node != (int)i->leader->node)
-		i->owner_node = s->owner_node;
-	if (mine && i->owner_node >= 0) {
-		/* Off every path: the new owner serves already. A live leader does it for itself.
-		 */
-		if (!view_is_up(i->leader, (uint32_t)i->owner_node))
-			instance_fence(i, i->owner_node);
-		i->owner_node = -1;
-	}
+	note_other(i, s, mine);
 	if (mine && v->phase == APP_SERVING && !i->served) {
 		i->served = true;
 		i->tried = 0;
@@ -302,7 +327,8 @@ static void publish(struct instance *i, const struct seen *s)
 	struct leader *l = i->leader;
 	uint32_t state = state_of(i, s);
 
-	instance_publish(i);
+	if (i->fence_node != (int)l->node) /* else what an earlier leader wrote down is still needed */
+		instance_publish(i);
 	if (atom_load_relaxed(&i->shm->instance[l->node]) == state)
 		return;
 	atom_store_release(&i->shm->instance[l->node], state);
@@ -366,6 +392,26 @@ static bool perform(struct instance *i, const struct seen *s, struct app_step st
 	return false;
 }
 
+/*
+ * What is left to do after a move takes processors from those who wait for their answers, and is not urgent: an old
+ * instance is stopped, and the next standby brought up, a moment later.
+ */
+static bool may_settle(struct instance *i, const struct seen *s, struct app_step *step)
+{
+	const struct app_view *v = &s->view;
+	bool later = (step->action == DO_BRING_UP && v->hot && !v->guest) || (step->action == DO_STOP && v->served);
+
+	if (i->last_owner != s->owner) {
+		i->last_owner = s->owner;
+		i->owner_since = v->now;
+	}
+	if (!later || v->duty != DUTY_RUN || v->owner != OWNER_OTHER || v->phase != APP_SERVING ||
+	    v->now >= i->owner_since + SETTLE)
+		return false;
+	step->again = deadline_min(step->again, i->owner_since + SETTLE);
+	return true;
+}
+
 void act_on(struct instance *i)
 {
 	struct leader *l = i->leader;
@@ -386,7 +432,7 @@ void act_on(struct instance *i)
 		if (step.action != i->last && step.action != DO_WAIT)
 			log_detail("%s: %s", i->conf->name, app_action_name(step.action));
 		i->last = step.action;
-		more = perform(i, &s, step);
+		more = !may_settle(i, &s, &step) && perform(i, &s, step);
 	}
 	loop_again(l, step.again);
 	if (more) /* it goes on, but others come in between */

@@ -276,8 +276,12 @@ static void advance_guest(struct instance *i, const struct seen *s)
 
 	if (e->sent) {
 		rc = lib_reply(l->h, e->ticket, &reply);
-		if (rc == HEIR_EAGAIN)
+		if (rc == HEIR_EAGAIN && lead->handle == e->to)
 			return;
+		if (rc == HEIR_EAGAIN) {
+			lib_forget(l->h, e->ticket);
+			rc = HEIR_EDEAD;
+		}
 		if (rc)
 			reply.error = rc;
 		if (reply.error)
@@ -296,6 +300,7 @@ static void advance_guest(struct instance *i, const struct seen *s)
 		return;
 	rc = lib_request(l->h, lead->handle, &e->request, &e->ticket);
 	e->sent = rc == 0;
+	e->to = lead->handle;
 	if (e->sent && i->spawn_began)
 		trace_spawn(i, s, lead->handle);
 	if (rc && rc != HEIR_EFULL && rc != HEIR_EAGAIN) {

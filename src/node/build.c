@@ -5,6 +5,8 @@
  */
 #include "node/build.h"
 
+#include "node/search.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -327,16 +329,25 @@ static int find(const char *domain, const struct conf *given, struct conf **ret)
 	return rc;
 }
 
-static int load(const char *path, struct conf **ret)
+static int load(const char *path, bool check, struct conf **ret)
 {
 	struct conf_report report = {0};
-	int rc = conf_load(path, NULL, ret, &report);
+	struct conf *conf = NULL;
+	char *search = search_path();
+	int rc = search ? conf_load(path, NULL, &conf, &report) : -ENOMEM;
 
+	if (rc == 0 && check)
+		rc = conf_check_exec(conf, search, &report);
+	free(search);
 	if (report.length > 0)
 		(void)fwrite(report.text, 1, report.length, stderr);
 	else if (rc)
 		log_error("%s: %s", path ? path : "the embedded configuration", strerror(-rc));
 	conf_report_finish(&report);
+	if (rc)
+		conf_free(conf);
+	else
+		*ret = conf;
 	return rc;
 }
 
@@ -356,7 +367,7 @@ static int find_or_make(const char *domain, const struct conf *given, bool join,
 		return explain(fd, domain);
 	rc = find(domain, given, ret);
 	if (rc == HEIR_ENODOMAIN) {
-		rc = given ? 0 : load(NULL, &standard);
+		rc = given ? 0 : load(NULL, false, &standard);
 		if (rc == 0 && (rc = make(given ? given : standard, domain)))
 			explain(rc, domain);
 		if (rc == 0 && (rc = find(domain, NULL, ret)) == 0)
@@ -382,7 +393,7 @@ int build_domain(const char *path, const char *domain, bool join, char *ret_doma
                  struct conf **ret_conf)
 {
 	struct conf *given = NULL;
-	int rc = path ? load(path, &given) : 0;
+	int rc = path ? load(path, false, &given) : 0;
 
 	if (rc)
 		return rc;
@@ -470,10 +481,19 @@ static int discard(const char *domain)
 	return rc;
 }
 
+int build_check(const char *path)
+{
+	struct conf *given = NULL;
+	int rc = load(path, true, &given);
+
+	conf_free(given);
+	return rc;
+}
+
 int build_discard(const char *path, const char *domain)
 {
 	struct conf *given = NULL;
-	int rc = path ? load(path, &given) : 0;
+	int rc = path ? load(path, false, &given) : 0;
 
 	if (rc == 0)
 		rc = discard(domain_name(domain, given));

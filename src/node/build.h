@@ -20,6 +20,8 @@ enum build_result {
 int build_domain(const char *path, const char *domain, bool join, char *ret_domain, size_t size,
                  struct conf **ret_conf);
 
+/* Whether the file can be used here, its programs included: 0, or a negative code after messages. */
+int build_check(const char *path);
 /* The configuration that the segment holds. */
 int build_conf(const struct shm *shm, struct conf **ret);
 /* A domain that was stopped goes on with whoever comes first. self: the caller's handle. */

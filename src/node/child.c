@@ -51,6 +51,10 @@ void child_clear(struct child *c)
 	close_sources(c);
 	if (c->requested)
 		lib_forget(c->instance->leader->h, c->request);
+	if (c->index == c->instance->lead && c->instance->asked) {
+		lib_forget(c->instance->leader->h, c->instance->ask);
+		c->instance->asked = false;
+	}
 	c->requested = c->ready = c->running = c->begun = false;
 	c->pid = 0;
 	c->handle = 0;

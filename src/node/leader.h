@@ -54,6 +54,7 @@ struct errand {
 	struct request request;
 	struct kept kept;          /* the asker's, to be answered */
 	struct heir_ticket ticket; /* what it was passed on as */
+	uint64_t to;               /* and to whom */
 	int64_t until;
 };
 
@@ -90,7 +91,11 @@ struct instance {
 	uint64_t tried; /* nodes that a hand-over failed to */
 	struct led led;
 	int fence_node;      /* what its dead leader left is not gone yet; -1: none */
+	uint64_t last_owner; /* handle, and since when it has been seen */
+	int64_t owner_since;
+	uint64_t owner_leader; /* that ran the other node's owner when it was last seen alive */
 	int owner_node;      /* the last that was another's, or -1 */
+	uint64_t owner_leader; /* who led it then; 0: not known */
 	uint64_t dead_owner; /* handle, and since when it is known */
 	int64_t dead_since;
 	uint64_t watched; /* handle of the owner whose pidfd is watched */

@@ -184,6 +184,25 @@ static void marks(char words[3][320], const char **wanted, const char *domain, c
 		wanted[i] = words[i];
 }
 
+/*
+ * A process that is being torn down has no memory any more, and no environment to know it by, while its files and locks
+ * may not be closed yet. Whoever it was, it is soon reaped.
+ */
+static int is_ending(pid_t pid)
+{
+	char path[64], text[16] = "";
+	ssize_t n = 0;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0) {
+		n = read(fd, text, sizeof(text) - 1);
+		close(fd);
+	}
+	return n >= 2 && text[0] == '0' && text[1] == ' ';
+}
+
 unsigned spawn_kill_adopted(const char *domain, const char *node, const char *application,
                             int (*is_known)(pid_t pid, void *arg), void *arg)
 {
@@ -195,7 +214,13 @@ unsigned spawn_kill_adopted(const char *domain, const char *node, const char *ap
 
 	marks(words, wanted, domain, node, application);
 	for (int i = 0; i < count; i++) {
-		if (is_known(pids[i], arg) || !has_environment(pids[i], wanted, 3))
+		if (is_known(pids[i], arg))
+			continue;
+		if (is_ending(pids[i])) {
+			alive++;
+			continue;
+		}
+		if (!has_environment(pids[i], wanted, 3))
 			continue;
 		alive++;
 		/* a child that this process has not reaped: the pid is no other's */

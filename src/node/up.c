@@ -367,6 +367,15 @@ static bool look(struct up *u)
 	return alive || coming;
 }
 
+static bool is_settled(const struct up *u)
+{
+	bool settled = u->said;
+
+	for (uint32_t n = 0; n < u->conf->node_count; n++)
+		settled = settled && u->nodes[n].pid && u->nodes[n].been_up;
+	return settled;
+}
+
 static void run(struct up *u)
 {
 	for (;;) {
@@ -376,7 +385,8 @@ static void run(struct up *u)
 
 		if (!look(u))
 			return;
-		rc = waitset_wait(&u->waits, &word, 1, u->epoll, u->again);
+		/* Once all runs, only deaths concern it; moves are not to wake it. */
+		rc = waitset_wait(&u->waits, &word, !is_settled(u), u->epoll, u->again);
 		if (rc < 0) {
 			log_error("cannot wait: %s", strerror(-rc));
 			u->failed = true;
@@ -452,6 +462,9 @@ int up_main(int argc, char **argv)
 	search_self(u.self, sizeof(u.self));
 	if (args.discard && build_discard(args.file, args.domain))
 		return 1;
+	rc = args.file ? build_check(args.file) : 0;
+	if (rc < 0)
+		return rc == -EINVAL ? 6 : 1;
 	rc = build_domain(args.file, args.domain, false, u.domain, sizeof(u.domain), &u.conf);
 	if (rc < 0)
 		return rc == -EINVAL ? 6 : 1;

@@ -186,7 +186,8 @@ static bool is_abandoned(const struct instance *i, int node)
 	if (node < 0 || node == (int)l->node)
 		return false;
 	leader = atom_load_acquire(&shm_node(l->shm, (uint32_t)node)->leader);
-	return !leader || handle_gone(l->shm, leader) ||
+	/* Another leader of that node by now is not the one that ran it. */
+	return !leader || handle_gone(l->shm, leader) || (i->owner_leader && leader != i->owner_leader) ||
 	       atom_load_acquire(&i->shm->instance[node]) == INSTANCE_ABSENT;
 }
 
@@ -240,6 +241,7 @@ static void fill_here(struct instance *i, struct app_view *v)
 	v->spawn_at = instance_spawn_at(i);
 	v->grace_until = l->up_since + GRACE;
 	v->driver = somebody_drives(i);
+	v->exhausted = failover_exhausted(l->shm, i->app, l->now);
 	v->first_start =
 		v->owner == OWNER_LEADER
 			? i->start_type == APP_NORMAL
@@ -256,6 +258,8 @@ void view_fill(struct instance *i, struct seen *s)
 	fill_dead_since(i, s);
 	fill_here(i, v);
 	fill_others(i, s);
+	if (v->owner == OWNER_OTHER && s->owner_node >= 0)
+		i->owner_leader = atom_load_acquire(&shm_node(i->leader->shm, (uint32_t)s->owner_node)->leader);
 	v->abandoned = is_abandoned(i, s->owner_node);
 	v->take_back = i->take_back && s->owner_node >= 0 && v->owner == OWNER_OTHER &&
 	               is_better(i, i->leader->node, (uint32_t)s->owner_node) &&

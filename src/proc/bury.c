@@ -108,12 +108,14 @@ static void ring_all(const struct shm *shm)
 			mailbox_ring(shm, i);
 		}
 	}
-	for (uint32_t i = 1; i < shm->limits.slots; i++)
-		if (slot_unpack(atom_load_relaxed(&shm_slot(shm, i)->word)).state == SLOT_ALIVE) {
-			/* One that has looked and does not sleep yet is to look again. */
-			atom_add_release(&shm_slot(shm, i)->replies, 1);
-			futex_wake(&shm_slot(shm, i)->replies, INT_MAX);
-		}
+	for (uint32_t i = 1; i < shm->limits.slots; i++) {
+		struct shm_slot *s = shm_slot(shm, i);
+
+		if (!s || slot_unpack(atom_load_relaxed(&s->word)).state != SLOT_ALIVE)
+			continue;
+		atom_add_release(&s->replies, 1); /* one that has looked and does not sleep yet is to look again */
+		futex_wake(&s->replies, INT_MAX);
+	}
 	for (uint32_t i = 0; i < shm->limits.apps; i++) {
 		control_wake_commit(&shm_app(shm, i)->control);
 		app_changed(shm, i);

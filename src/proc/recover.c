@@ -278,6 +278,15 @@ bool move_driver_alive(const struct shm *shm, uint32_t app)
 	return m.slot && !handle_noticed(shm, slot_handle(shm, m.slot));
 }
 
+bool failover_exhausted(const struct shm *shm, uint32_t app, int64_t now_ns)
+{
+	struct shm_app *a = shm_app(shm, app);
+	uint64_t w = atom_load_acquire(&a->failovers);
+	uint32_t now = (uint32_t)(now_ns / NS_PER_SECOND) + 1, since = (uint32_t)(w >> 32);
+
+	return (uint32_t)w >= a->failover_intensity && (uint64_t)(now - since) * NS_PER_SECOND < a->failover_period;
+}
+
 int failover_count(const struct shm *shm, uint32_t app, int64_t now_ns)
 {
 	struct shm_app *a = shm_app(shm, app);

@@ -62,6 +62,8 @@ void move_end(const struct shm *shm, uint32_t app, uint64_t me);
 bool move_driver_alive(const struct shm *shm, uint32_t app); /* false as well when there is none */
 
 /* One more failover: 0, or HEIR_EFAILED beyond the application's intensity (then nothing is counted). */
+/* Whether there may be no more just now. */
+bool failover_exhausted(const struct shm *shm, uint32_t app, int64_t now_ns);
 int failover_count(const struct shm *shm, uint32_t app, int64_t now_ns);
 
 #endif

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -300,4 +301,29 @@ int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline)
 	if (fd >= 0)
 		close(fd);
 	return rc;
+}
+
+int handle_await_exit(const struct shm *shm, uint64_t handle, int64_t deadline)
+{
+	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
+	struct slot_word sw = slot_unpack(s ? atom_load_acquire(&s->word) : 0);
+	struct pollfd poll_fd = {.events = POLLIN};
+	int rc = 1;
+
+	if (sw.incarnation != handle_incarnation(handle) || sw.state == SLOT_FREE || sw.pid <= 1)
+		return 0;
+	poll_fd.fd = (int)syscall(SYS_pidfd_open, sw.pid, 0);
+	if (poll_fd.fd < 0)
+		return errno == ESRCH ? 0 : -errno;
+	/* Another process of the same pid by now? Then that one is gone. */
+	if (started_at((pid_t)sw.pid) == atom_load_relaxed(&s->started)) {
+		int64_t left;
+
+		do {
+			left = deadline_left(deadline);
+			rc = poll(&poll_fd, 1, left < 0 ? -1 : (int)(left / 1000000) + 1);
+		} while (rc < 0 && errno == EINTR);
+	}
+	close(poll_fd.fd);
+	return rc > 0 ? 0 : rc == 0 ? HEIR_ETIMEDOUT : -errno;
 }

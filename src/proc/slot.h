@@ -59,6 +59,12 @@ int handle_pidfd(const struct shm *shm, uint64_t handle);
 /* Kill it for good and wait until its life word says so. 0, HEIR_ETIMEDOUT (it cannot be killed now), HEIR_EPERM. */
 int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline);
 
+/*
+ * Until the kernel has confirmed that its process, which is dead or dying, is gone with all that it held: files and locks
+ * too. 0, HEIR_ETIMEDOUT, -errno.
+ */
+int handle_await_exit(const struct shm *shm, uint64_t handle, int64_t deadline);
+
 /* Fatal signals of the calling process publish "dying" for this handle, wake its watchers, and go on to kill it. */
 int dying_install(const struct shm *shm, uint64_t handle);
 void dying_remove(void);

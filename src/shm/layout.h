@@ -122,12 +122,14 @@ struct shm_app {
 	atom64 previous;  /* handle of the owner before the switch; the driver, before the switch */
 	/* {type:8 | from node + 1:8 | generation:32}: of the present owner; the owner while MOVING */
 	atom64 start;
+	/* generation that a switch-back made: its new owner is told; the driver, before that CAS */
+	atom64 returned;
 	atom64 failovers; /* {seconds of CLOCK_MONOTONIC:32 | count:32}; CAS by a claimant */
 	atom64 permitted; /* bit per node; CAS */
 	atom32 failed;    /* 1: failovers beyond the intensity; CAS by whoever finds it, cleared by start */
 	atom32 wanted;    /* 1: is to run (start), 0: is to be down (stop); CLI through a leader */
 	atom32 instance[SHM_NODES_MAX]; /* enum instance_state; that node's leader */
-	atom64 reserved[8];
+	atom64 reserved[7];
 	_Alignas(CACHE_LINE) struct shm_record record[2];
 };
 enum {

@@ -32,6 +32,7 @@ enum trace_event {
 #define TRACE_STEPS(X)              \
 	X(NOTICE, "notice")         \
 	X(CLAIM, "claim")           \
+	X(CONFIRM, "confirm")       \
 	X(SPAWN, "spawn")           \
 	X(START, "start")           \
 	X(YIELD, "yield")           \

@@ -315,6 +315,7 @@ static void test_dead_elsewhere(void **state)
 	         {HOT, DEAD_THERE(SERVING), READY, .dead_since = 0},
 	         DO_START,
 	         APP_FAILOVER},
+		{"taken over from here", {HOT, DEAD_THERE(MOVING), READY, .served = true}, DO_KILL},
 		{"hot, not ready", {HOT, DEAD_THERE(SERVING), PARTIAL}, DO_ACQUIRE, APP_FAILOVER},
 		{"failover_timeout",
 	         {PLAIN, DEAD_THERE(SERVING), EMPTY, .failover_timeout = 700 * MS},

@@ -105,15 +105,18 @@ static void test_machine(void **state)
 
 static void test_bare_limits(void **state)
 {
+	struct barevictim victim = barelimit_size_of(getpid());
 	struct barelimit *limit;
 	int64_t ns = 0;
 
 	(void)state;
+	assert_true(victim.own > 0);
 	assert_int_equal(barelimit_create(&limit), 0);
 	for (int i = 0; i < 5; i++) {
 		assert_int_equal(barelimit_planned(limit, &ns), 0);
 		assert_true(ns > 0);
-		assert_int_equal(barelimit_crash(limit, i % 2 ? 1 << 20 : 0, &ns), 0);
+		victim = (struct barevictim){.own = (size_t)i << 16, .shared = (size_t)i << 17};
+		assert_int_equal(barelimit_crash(limit, victim, &ns), 0);
 		assert_true(ns > 0);
 	}
 	barelimit_destroy(limit);

@@ -91,6 +91,9 @@ static void the_domain_is_named(void **state)
 	EXPECT(7, "", "heir: no domain `env` is running (start it with: heir up)\n", "names");
 	unsetenv("HEIR_DOMAIN");
 	EXPECT(7, "", "heir: no domain `default` is running (start it with: heir up)\n", "names");
+	fake.open_error = HEIR_EINVAL;
+	EXPECT(2, "", "heir: domain `a/b`: a name has 1 to 63 letters, digits, `_` and `-`\n",
+		"names", "-d", "a/b");
 	fake.open_error = HEIR_EFOREIGN;
 	EXPECT(4, "", "heir: domain `default`: another user's\n", "names");
 }
@@ -307,7 +310,11 @@ static void expect_offer(const char *words, int count, const char *wanted)
 static void bash_offers_what_fits(void **state)
 {
 	(void)state;
-	expect_offer("st", 1, "status steps\n");
+	expect_offer("st", 1, "status start stop steps\n");
+	expect_offer("permit kv ''", 3, "nodes-one nodes-two\n");
+	expect_offer("permit kv b ''", 4, "yes no\n");
+	expect_offer("permit kv b n", 4, "no\n");
+	expect_offer("stop --n", 2, "--no-wait\n");
 	expect_offer("takeover ''", 2, "applications-one applications-two\n");
 	expect_offer("takeover --timeout 5s kv no", 5, "nodes-one nodes-two\n");
 	expect_offer("takeover kv b ''", 4, "\n");

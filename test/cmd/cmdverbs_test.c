@@ -222,6 +222,19 @@ static void takeover_refused_says_why(void **state)
 		EXPECT(cases[i].status, "", cases[i].text, "takeover", "kv", "b");
 	}
 	fake_reset();
+	fake.takeover_error = HEIR_ENOTREADY;
+	fake.status.node[1].pid = 0;
+	EXPECT(1, "",
+		"heir: no instance of `kv` on node `b` is ready to take over: the node is not "
+		"running\n",
+		"takeover", "kv", "b");
+	fake_reset();
+	fake.takeover_error = HEIR_EPERM;
+	EXPECT(4, "",
+		"heir: `log` is not permitted on node `b` (permit it with: heir permit log b "
+		"yes)\n",
+		"takeover", "log", "b");
+	fake_reset();
 	EXPECT(2, "", "heir: takeover: --overlap and --exclusive exclude each other\n", "takeover",
 		"kv", "b", "--overlap", "--exclusive");
 }
@@ -259,9 +272,30 @@ static void steps_shows_the_last_moves(void **state)
 	assert_string_equal(run.out, FAILED_ASCII "\n" FAILED_ASCII);
 	run_free(&run);
 	fake_reset();
-	EXPECT(0, "no moves yet\n", "", "steps", "log");
+	EXPECT(0, "no takeovers or failovers yet; --all shows starts as well\n", "", "steps",
+		"log");
+	EXPECT(0, "no moves yet\n", "", "steps", "log", "--all");
 	fake_reset();
 	EXPECT(0, "[]\n", "", "steps", "log", "--json");
+}
+
+static void steps_leaves_starts_out(void **state)
+{
+	(void)state;
+	fake.move[2] = fake.move[0];
+	fake.move[0] = fake.move[1];
+	fake.move[0].kind = HEIR_NORMAL;
+	fake.move[1].kind = HEIR_LOCAL;
+	fake.moves = 3;
+	EXPECT(0, "[" DONE_JSON "]\n", "", "steps", "--json");
+	EXPECT(0, DONE_TEXT, "", "steps", "-n1");
+	fake.move[2].kind = HEIR_NORMAL;
+	fake.move[2].steps = 0;
+	EXPECT(0, "[]\n", "", "steps", "--json");
+	fake.move[0] = fake.move[2];
+	EXPECT(0,
+		"kv  normal  a → b  generation 9  done  80.000 µs  2023-11-14 22:13:20.123\n",
+		"", "steps", "-n1", "--all");
 }
 
 static void steps_refuses_nonsense(void **state)
@@ -338,7 +372,7 @@ static void whereis_answers(void **state)
 	fake_reset();
 	EXPECT(4, "", "heir: no name `kv.admn`; did you mean `kv.admin`?\n", "whereis", "kv.admn");
 	fake_reset();
-	EXPECT(4, "", "heir: no name `frobnicate`\n", "whereis", "frobnicate");
+	EXPECT(4, "", "heir: no name `frobnicate`; `heir names` lists them\n", "whereis", "frobnicate");
 	fake_reset();
 	fake.open_error = HEIR_ENODOMAIN;
 	EXPECT(4, "", "heir: no domain `default` is running (start it with: heir up)\n", "whereis",
@@ -382,7 +416,7 @@ static void send_says_what_went_wrong(void **state)
 	EXPECT(1, "", "heir: no name `kw`; did you mean `kv`?\n", "send", "kw", "x");
 	fake_reset();
 	fake.send_error = HEIR_ENOENT;
-	EXPECT(1, "", "heir: no node `c`; did you mean `a`?\n", "send", "heir@c", "x");
+	EXPECT(1, "", "heir: no node `c`; `heir status` lists them\n", "send", "heir@c", "x");
 	fake_reset();
 	fake.send_error = HEIR_ENOENT;
 	EXPECT(1, "", "heir: no name `kw`; did you mean `kv`?\n", "send", "kw@a", "x");
@@ -517,6 +551,7 @@ int main(void)
 		cmocka_unit_test_setup(takeover_refused_says_why, prepare),
 		cmocka_unit_test_setup(takeover_names_what_is_unknown, prepare),
 		cmocka_unit_test_setup(steps_shows_the_last_moves, prepare),
+		cmocka_unit_test_setup(steps_leaves_starts_out, prepare),
 		cmocka_unit_test_setup(steps_refuses_nonsense, prepare),
 		cmocka_unit_test_setup(names_are_listed_in_order, prepare),
 		cmocka_unit_test_setup(names_cannot_steer_a_terminal, prepare),

@@ -163,7 +163,7 @@ static void check(enum fault fault, const struct demo_count *expected)
 	assert_int_equal(count->unanswered > 0, expected->unanswered > 0);
 	assert_int_equal(count->lost, 0);
 	assert_true(count->acknowledged > COMMANDS - 100);
-	assert_true(s.record->gap[1] > 0);
+	assert_true(s.record->silence[1].ns > 0);
 	assert_true(histogram_spread(&s.record->latency).p50 > 0);
 	free(s.record);
 }

@@ -25,6 +25,7 @@ struct fake {
 	const char *reply;
 	size_t reply_size;
 	int (*call_start)(const char *name); /* NULL: 0 */
+	int (*call)(const char *name);       /* likewise */
 	void (*changed)(void);               /* in heir_wait_change; NULL: time out at once */
 	/* what was asked */
 	int opened, closed;

@@ -1,49 +1,50 @@
+/* SPDX-License-Identifier: ISC */
 /*
  * control.pml: the control word of one application, checked exhaustively by spin.
  *
- * Who may serve an application, and who may touch its state, is decided by CASes on one 64-bit word.
- * This model has that word, all its transitions under the names that the code gives them, and the
- * memory that they protect (state, undo log, two commit records, mailbox head), and lets processes
- * die or be stopped between any two accesses. test/model/run checks it; run -h says how.
+ * One 64-bit word decides who serves an application and who may touch its state. Here are that
+ * word, its transitions under the names and with the guards that src/state/control.c has, and the
+ * memory that they protect: state, undo log, two commit records, head of the mailbox. A transition
+ * is a load, a decision and a CAS; between any two accesses a process may die or be stopped. ./run
+ * checks all of it; ./run -h says how.
  *
- * The actors
- *   A, B, C   candidates, all with the same code: owner, standby, target of a takeover, recoverer.
- *             A is the owner at first, and B is the heir
- *   L         the leader of A's node (with LEADER): holds, ends A, hands over or releases
- *   X         the command (with COMMAND): asks B to take over. ASK_B, ASK_C: asked from the start
- *   Y         a bystander (with BYSTANDER): names C the heir, at any moment
- *   kernel    deals out DEATHS, STOPS and HALTS, marks the life words and wakes who sleeps on them
+ * Actors
+ *   A, B, C   candidates: owner, standby, target of a takeover, recoverer. At first A is the owner
+ *             and B the heir. ASK_B, ASK_C: asked to take over from the start. REJOIN: A's slot is
+ *             given to a new process once the old one is dead
+ *   L         leader of A's node (LEADER): holds, ends A, then lets go or releases
+ *   X         the command (COMMAND): asks B to take over
+ *   Y         a bystander (BYSTANDER): names C the heir, at any moment
+ *   kernel    deals out DEATHS, STOPS and HALTS, marks life words and wakes who sleeps on them
  *
- * What is proved, within the bounds that are given as macros, of every interleaving
- *   1 one owner         a process that touches the state is the owner of an open word, and no other
- *                       process that is not certainly dead is between begin and commit or in an undo
- *   2 no stale commit   who lost the word commits nothing; whenever the word is at rest, the state is
- *                       that of the last successful commit; an owner begins only with a view of the
- *                       state that includes that commit; no message is committed twice or left out
- *   3 no undo under a live writer
- *                       undo runs only once the life word of the transaction's writer is marked
- *   4 served            when nothing can move any more, and some candidate is able (alive, not
- *                       stopped, not failed), then an able owner serves and all messages are handled
- *   5 no lost wake      when nothing can move any more, nobody able sleeps who would act if it looked
- *   6 redo              no owner begins or serves before the last commit is redone; no record is
- *                       applied twice, none half-written
- *   7 halts             there is no cycle in the state graph (spin's non-progress check; no state is
- *                       marked as progress). With 4 that is liveness: every run ends, and ends served.
- *                       No fairness is assumed but that something that can move does
+ * What is proved, within the bounds below, of every interleaving
+ *   1 one owner        who touches the state is the owner of an open word; nobody else, unless it
+ *                      is certainly dead, is between its begin and its commit or in an undo
+ *   2 no stale commit  a commit succeeds only for the owner that began it; messages are committed
+ *                      in order, each once
+ *   3 live writer      nothing is undone before the life word of the transaction's writer is marked
+ *   4 served           when nothing can move any more and a candidate is able (alive, not stopped,
+ *                      its start has not failed), an able owner serves and has handled all messages
+ *   5 no lost wake     when nothing can move any more, nobody able sleeps who would act if it
+ *                      looked
+ *   6 redo             nobody begins or serves before the last commit is redone; no record is
+ *                      applied twice, and none that is half-written
+ *   7 state            at rest the state is that of the last commit, and whoever begins knows it:
+ *                      its view of the state includes that commit
+ *   8 ends             the state graph has no cycle, so every run ends. With 4 that is liveness,
+ *                      and it assumes no fairness but that something moves as long as something can
  *
- * How time is modelled. A deadline passes when the process that is waited for is stopped, and may be
- * overtaken at once by its waking up: so a deadline also passes too early. With HALTS the kernel stops
- * a process for ever. That needs BACKSTOP (sleeps are timed, and the word is then looked at again):
- * a process that is stopped between its CAS and its FUTEX_WAKE leaves the others asleep.
+ * Time. A deadline passes when the process that is waited for is stopped, and that process may go
+ * on at once: so deadlines also pass too early. A process that is stopped for ever (HALTS) between
+ * its CAS and its FUTEX_WAKE leaves others asleep; hence BACKSTOP: sleeps are timed and look again.
  *
- * What is not modelled. Weak memory: one step is one access or one CAS, in one order for all. The
- * width of the generation: runs are short, and an assertion keeps them below LAST_GEN. Slots: a number
- * here is a process and is never used again. Which messages arrive when: all are there at the start.
- * Children, names, supervision, failover_timeout, intensity. The contents of a doorbell. The kernel
- * may take its time to kill, but does kill. A process that is being killed or has published its own
- * death (DYING) goes on for at most the operation that it is in. Reading the life words, the driver
- * and the word is one step where a decision is taken, for the CAS that follows repeats the check of
- * the word, life words only ever change to dead, and a driver's handle is never used again.
+ * What is not proved. Weak memory: accesses happen in one order for all. The width of the
+ * generation: runs are short, and an assertion keeps them below LAST_GEN. Anything above the word:
+ * steps, children, names, what is in a request, failover_timeout, intensity, policy. The kernel may
+ * take its time to kill, but does kill. A process that is being killed, or has published its own
+ * death, at most ends the pass that it is in. Life words and driver are read in the step that loads
+ * the control word: the CAS repeats the check of the word, a marked life word stays marked, and a
+ * driver is named by a handle, which is never used again.
  */
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
@@ -70,28 +71,29 @@
 #define ABORTS 0	/* up to so many transactions are aborted by their owner */
 #endif
 
-/* ---- mutants: each takes one guard away; run --mutants shows that it is missed --------------- */
+/* ---- mutants: each takes one rule away, and ./run shows that it is missed -------------------- */
 
-#define SWITCH_IGNORES_OPEN	1	/* switch although a transaction is open */
-#define CLAIM_ON_NOTICE		2	/* claim over open without waiting for the writer's life word */
-#define COMMIT_UNCHECKED	4	/* commit without a look at the owner */
-#define WAKE_NOT_GEN		8	/* no FUTEX_WAKE when the generation changes */
-#define WAKE_NOT_COMMIT		16	/* no FUTEX_WAKE by a commit that finds want */
-#define WAKE_NOT_UNWANT		32	/* no FUTEX_WAKE when want is taken back */
-#define WAKE_NOT_DRIVER		64	/* no FUTEX_WAKE when the driver changes */
-#define SWITCH_KEEPS_GEN	128	/* switch and switch_back leave the generation: ABA */
-#define BEGIN_IGNORES_GEN	256	/* begin although the generation changed since the last redo */
-#define REDO_SKIPPED		512	/* the claimant does not redo the last commit */
-#define REDO_UNVALIDATED	1024	/* it redoes a copy of the record without looking at the word again */
-#define REDO_BLIND		2048	/* redo stores where it should CAS */
-#define UNDO_UNTAGGED		4096	/* the undo log does not say which transaction it belongs to */
-#define UNDO_KEEPS_LOG		8192	/* the undo log is not emptied after it was used */
-#define RELEASE_CLOSES		16384	/* release clears open */
-#define WANT_STAYS		32768	/* nobody takes back the want of a dead target */
-#define HEIR_CLEARS_WANT	65536	/* name_heir clears want, as a change of owner does */
-#define LIFE_WAKES_ONE		131072	/* all watchers of a process share one life word */
-#define WANT_ON_B_ALONE		524288	/* the target that wants sleeps on futex B and the life word only */
-#define SLEEP_ON_FOUR		262144	/* sleep on doorbell, futex A, life of owner and leader only */
+#define SWITCH_OVER_OPEN 1	/* switch although a transaction is open */
+#define CLAIM_ON_NOTICE 2	/* claim over open before the owner's life word is marked */
+#define COMMIT_UNCHECKED 4	/* commit whoever the owner is */
+#define WAKE_NOT_GEN 8		/* no FUTEX_WAKE after the generation was raised */
+#define WAKE_NOT_COMMIT 16	/* no FUTEX_WAKE by a commit that finds want */
+#define SWITCH_KEEPS_GEN 32	/* switch and switch_back leave the generation: ABA */
+#define REGAIN_UNSEEN 64	/* an owner that lost the word and regained it takes no notice */
+#define REDO_SKIPPED 128	/* the new owner does not redo the last commit */
+#define REDO_UNVALIDATED 256	/* or redoes a copy of the record that may be torn */
+#define REDO_BLIND 512		/* or stores where it should CAS */
+#define UNDO_ONE_COUNT 1024	/* one count of undo entries, emptied behind begin, not two */
+#define UNDO_KEEPS_COUNT 2048	/* undo does not empty the log */
+#define RELEASE_OVER_OPEN 4096	/* release clears open, and nobody undoes */
+#define WANT_STAYS 8192		/* nobody takes back the want of a dead target */
+#define HEIR_CLEARS_WANT 16384	/* name_heir clears want ... */
+#define WANT_ON_B_ALONE 32768	/* ... and who wants does not sleep on futex A also */
+#define LET_GO_QUIETLY 65536	/* a leader lets go without raising the generation */
+#define SLEEP_ON_FEW 131072	/* sleep on the lives of owner, heir and leader, not all */
+#define LIFE_WAKES_ONE 262144	/* the watchers of a process share one life word */
+#define NO_DEADLINES 524288	/* a target or leader that is stopped is waited for */
+#define SLOT_REUSED 1048576	/* a slot is given away while a control word names it */
 
 #ifndef MUTANT
 #define MUTANT 0
@@ -106,20 +108,20 @@
 
 /* ---- the control word ------------------------------------------------------------------------ */
 
-/* generation:5 | owner:2 heir:2 phase:3 open:1 parity:1 want:1; the generation is futex A, the rest B */
+/* generation:5 (futex A) | owner:3 heir:2 phase:3 open:1 parity:1 want:1 (together futex B) */
 #define LAST_GEN	31
 #define GEN(w)		((w) & 31)
 #define HIGH(w)		((w) >> 5)
-#define OWNER(w)	(((w) >> 5) & 3)
-#define HEIR(w)		(((w) >> 7) & 3)
-#define PHASE(w)	(((w) >> 9) & 7)
-#define IS_OPEN(w)	(((w) >> 12) & 1)
-#define PARITY_OF(w)	(((w) >> 13) & 1)
-#define IS_WANTED(w)	(((w) >> 14) & 1)
+#define OWNER(w)	(((w) >> 5) & 7)
+#define HEIR(w)		(((w) >> 8) & 3)
+#define PHASE(w)	(((w) >> 10) & 7)
+#define IS_OPEN(w)	(((w) >> 13) & 1)
+#define PARITY_OF(w)	(((w) >> 14) & 1)
+#define IS_WANTED(w)	(((w) >> 15) & 1)
 
-#define OPEN	(1 << 12)
-#define PARITY	(1 << 13)
-#define WANT	(1 << 14)
+#define OPEN	(1 << 13)
+#define PARITY	(1 << 14)
+#define WANT	(1 << 15)
 
 #define DOWN		0
 #define SERVING		1
@@ -127,54 +129,59 @@
 #define MOVING		3
 #define RECOVERING	4
 
-#define with_phase(w, p)	(((w) & ~(7 << 9)) | ((p) << 9))
-#define with_owner(w, o)	(((w) & ~(3 << 5)) | ((o) << 5))
-#define with_heir(w, h)		(((w) & ~(3 << 7)) | ((h) << 7))
+#define with_owner(w, o)	(((w) & ~(7 << 5)) | ((o) << 5))
+#define with_heir(w, h)		(((w) & ~(3 << 8)) | ((h) << 8))
+#define with_phase(w, p)	(((w) & ~(7 << 10)) | ((p) << 10))
+#define owned(w, o)		(with_owner(with_heir((w) & ~WANT, NONE), o))
 
-/* The transitions: what the CAS puts in place of w. + 1 raises the generation. */
+/* What each transition puts in place of w. + 1 raises the generation. */
 #define BEGIN(w)		((w) | OPEN)
 #define COMMIT(w)		(((w) & ~OPEN) ^ PARITY)
 #define ABORT(w)		((w) & ~OPEN)
 #define SET_WANT(w)		((w) | WANT)
 #define UNWANT(w)		((w) & ~WANT)
-#define SWITCH(w, me) \
-	(with_phase(with_owner((w) & ~WANT, me), MOVING) + !mutant(SWITCH_KEEPS_GEN))
-#define SWITCH_BACK(w, old) \
-	(with_phase(with_owner((w) & ~WANT, old), SERVING) + !mutant(SWITCH_KEEPS_GEN))
-#define CLAIM(w, me) \
-	(with_phase(with_owner((w) & ~WANT, me), (IS_OPEN(w) -> RECOVERING : MOVING)) + 1)
-#define RECOVERED(w)		(with_phase((w) & ~(OPEN | WANT), MOVING) + 1)
-#define SERVE(w)		(with_phase(w, SERVING) + 1)
+#define SWITCH(w, me)		(with_phase(owned(w, me), MOVING) + !mutant(SWITCH_KEEPS_GEN))
+#define CLAIM(w, me)		(with_phase(owned(w, me), (IS_OPEN(w) -> RECOVERING : MOVING)) + 1)
+#define RECOVERED(w)		(with_phase((w) & ~OPEN, MOVING) + 1)
+#define SERVE(w)		(with_phase((w) & ~WANT, SERVING) + 1)
+#define SWITCH_BACK(w, old)	(with_phase(owned(w, old), SERVING) + !mutant(SWITCH_KEEPS_GEN))
 #define HOLD(w)			(with_phase(w, HELD) + 1)
-#define RELEASE(w) \
-	(with_phase(with_owner((w) & ~(WANT | (mutant(RELEASE_CLOSES) -> OPEN : 0)), NONE), DOWN) + 1)
-#define NAME_HEIR(w, h) \
-	(with_heir((w) & ~(mutant(HEIR_CLEARS_WANT) -> WANT : 0), h) + 1)
+#define RELEASE(w)		(with_phase(owned((w) & ~OPEN, NONE), DOWN) + 1)
+#define NAME_HEIR(w, h)		(with_heir(mutant(HEIR_CLEARS_WANT) -> (w) & ~WANT : (w), h) + 1)
 
-/* Their guards, on the word as loaded: the CAS repeats them, since it compares the whole word. */
+/* When it may: on the word as loaded, and so on the word as replaced, since the CAS compares it. */
 #define may_begin(w, me) \
 	(OWNER(w) == me && !IS_OPEN(w) && !IS_WANTED(w) && \
-	(PHASE(w) == SERVING || PHASE(w) == MOVING || PHASE(w) == HELD))
-#define may_commit(w, me) \
-	((OWNER(w) == me || mutant(COMMIT_UNCHECKED)) && IS_OPEN(w) && \
-	(PHASE(w) != RECOVERING || mutant(COMMIT_UNCHECKED)))
-#define may_abort(w, me)	(OWNER(w) == me && IS_OPEN(w) && PHASE(w) != RECOVERING)
-#define may_want(w, me)		(IS_OPEN(w) && !IS_WANTED(w) && OWNER(w) != me)
+	PHASE(w) != DOWN && PHASE(w) != RECOVERING)
+#define may_close(w, me) /* commit and abort */ \
+	((OWNER(w) == me && PHASE(w) != DOWN && PHASE(w) != RECOVERING && IS_OPEN(w)) || \
+	(mutant(COMMIT_UNCHECKED) && IS_OPEN(w)))
+#define may_want(w, me)		(OWNER(w) != me && IS_OPEN(w) && !IS_WANTED(w))
 #define may_switch(w, me) \
-	((!IS_OPEN(w) || mutant(SWITCH_IGNORES_OPEN)) && OWNER(w) != me && \
-	(PHASE(w) == SERVING || PHASE(w) == HELD || PHASE(w) == MOVING))
+	(OWNER(w) != me && PHASE(w) != DOWN && PHASE(w) != RECOVERING && \
+	(!IS_OPEN(w) || mutant(SWITCH_OVER_OPEN)))
+#define may_serve(w, me)	(OWNER(w) == me && PHASE(w) == MOVING && !IS_OPEN(w))
+#define may_switch_back(w, me)	may_serve(w, me)
+#define may_hold(w, owner)	(OWNER(w) == owner && PHASE(w) == SERVING)
+#define may_name_heir(w, h)	((PHASE(w) == SERVING || PHASE(w) == HELD) && OWNER(w) != h)
+
+/*
+ * A claim is for the driver of a move; when nobody drives any, for a standby, the heir first. In
+ * HELD the owner's leader drives, until it lets go.
+ */
 #define may_claim(w, me) \
-	(PHASE(w) == DOWN || \
-	(gone(w) && (PHASE(w) != HELD || undriven(me)) && (my_turn(w, me) || drv == me)))
+	(PHASE(w) == DOWN || (gone(w) && (driver == me || (my_turn(w, me) && \
+	(driver == OWNER(w) || undriven(me)) && \
+	(PHASE(w) != HELD || let_go || is_dead(L) || late(L))))))
 
 /* At rest, the notice of the owner's death is enough; over open, only its life word is. */
 #define gone(w) \
 	(is_dead(OWNER(w)) || \
-	(state_of[OWNER(w)] == DYING && (!IS_OPEN(w) || mutant(CLAIM_ON_NOTICE))))
-/* Nobody drives the move, or I do, or its deadline has passed. */
-#define undriven(me)		(drv == NONE || drv == me || is_dead(drv) || stopped(drv))
-/* I am the heir, or there is none that could claim before claim_grace ends. */
-#define my_turn(w, me)		(HEIR(w) == NONE || HEIR(w) == me || !able(HEIR(w)))
+	(fate[OWNER(w)] == DYING && (!IS_OPEN(w) || mutant(CLAIM_ON_NOTICE))))
+#define undriven(me)	(driver == NONE || driver == me || is_dead(driver) || late(driver))
+#define my_turn(w, me)	(HEIR(w) == NONE || HEIR(w) == me || !able(HEIR(w)))
+
+#define count_of(w)	(mutant(UNDO_ONE_COUNT) -> 0 : PARITY_OF(w))	/* of undo_count */
 
 #define CAS(new)	word == w -> word = (new)	/* w is the caller's copy */
 
@@ -188,19 +195,19 @@
 #define X 5
 #define Y 6
 
-short word;		/* the control word */
-byte drv;		/* handle of the driver; a word of its own, and a futex */
-byte dead;		/* life words that the kernel has marked, a bit each */
-bool bell[4];		/* doorbell of a candidate: it has been asked to take over */
-byte state[2];		/* the application's state: who writes it is what this is all about */
-byte undo_at[2];	/* undo log: which part of the state */
-byte undo_old[2];	/*           and what was there before */
-byte undo_seq;		/*           header, one word: sequence of the transaction that it belongs to */
-byte undo_count;	/*                             and number of valid entries */
-byte record[2];		/* commit records, by parity: first half of each */
-byte record2[2];	/*                            second half */
-byte done;		/* the redo's effects: messages whose cells are marked done */
-byte head;		/*                     head of the mailbox */
+int word;		/* the control word */
+byte driver;		/* handle of the target that drives a takeover */
+bool let_go;		/* the leader has ended the owner, and leaves the application to others */
+bool bell[4];		/* a candidate has been asked to take over */
+byte dead;		/* life words that are marked, a bit each */
+byte state[2];		/* the application's state: two ranges */
+byte undo_at[2];	/* the undo log: which range */
+byte undo_old[2];	/*   and what was in it */
+byte undo_count[2];	/*   valid entries, by parity */
+byte record[2];		/* the commit records, by parity: first half */
+byte record2[2];	/*   and second half */
+byte done;		/* what the redo does: the last message whose cell is marked done */
+byte head;		/*   and the last one that is out of the mailbox */
 
 /* What the kernel knows. */
 #define RUNNING	0
@@ -208,13 +215,13 @@ byte head;		/*                     head of the mailbox */
 #define HALTED	2	/* will not */
 #define DYING	3	/* has published its death, or is being killed: may still run */
 #define DEAD	4
-byte state_of[7];
-byte asleep_on[4];	/* the futexes that a candidate sleeps on; 0: it does not */
-byte deaths, stops, halts;
-chan kill = [0] of { byte };	/* makes a process halt where it is; its life words are then marked */
+byte fate[7];
+byte asleep_on[5];	/* the futexes that a process sleeps on; 0: it does not sleep */
+byte deaths, stops, halts, rejoins;
+chan kill = [0] of { byte };	/* halts a process where it is, and marks its life words */
 
 byte fails, aborts;
-bool failed[4];		/* its start failed: no candidate any more */
+bool failed[5];		/* its start failed: no candidate any more */
 
 /* What only the checks know. */
 byte committed;		/* the last message committed */
@@ -223,21 +230,21 @@ byte inside;		/* who is between begin and commit, or undoing; a bit each */
 byte writer;		/* who began the transaction that is open */
 
 #define is_dead(i)	((dead & LIFE(i)) != 0)
-#define stopped(i)	(state_of[i] == STOPPED || state_of[i] == HALTED)
-#define able(i)		(state_of[i] == RUNNING && !failed[i])
-#define may_run(i)	(state_of[i] == RUNNING || state_of[i] == DYING)
+#define stopped(i)	(fate[i] == STOPPED || fate[i] == HALTED)
+#define late(i)		(stopped(i) && !mutant(NO_DEADLINES))
+#define able(i)		(fate[i] == RUNNING && !failed[i])
+#define may_run(i)	(fate[i] == RUNNING || fate[i] == DYING)
 
 /* ---- futexes --------------------------------------------------------------------------------- */
 
 #define FUTEX_A	1			/* the generation */
 #define LIFE(i)	((1 << (i)) & 30)	/* A, B, C, L; nobody else's is watched */
 #define FUTEX_B	32			/* the other half of the control word */
-#define FUTEX_D	64			/* the driver's handle */
-#define BELL	128
+#define BELL	64
 
-/* All sleep on futex A and on the life words of all who may change the control word. */
-#define life_words(w, me) \
-	((mutant(SLEEP_ON_FOUR) -> LIFE(OWNER(w)) | LIFE(drv) | LIFE(L) : \
+/* All sleep on the lives of all who may change the word, and die before they wake anybody. */
+#define lives(w, me) \
+	((mutant(SLEEP_ON_FEW) -> LIFE(OWNER(w)) | LIFE(HEIR(w)) | LIFE(L) : \
 	LIFE(A) | LIFE(B) | LIFE(C) | LIFE(L)) & ~LIFE(me) & ~dead)
 
 #define wake_one(i, futexes) \
@@ -245,7 +252,10 @@ byte writer;		/* who began the transaction that is open */
 
 inline wake(futexes)
 {
-	d_step { wake_one(A, futexes); wake_one(B, futexes); wake_one(C, futexes) }
+	d_step {
+		wake_one(A, futexes); wake_one(B, futexes);
+		wake_one(C, futexes); wake_one(L, futexes)
+	}
 }
 
 inline wake_gen()
@@ -257,118 +267,113 @@ inline wake_gen()
 	fi
 }
 
-inline wake_driver()
-{
-	if
-	:: !mutant(WAKE_NOT_DRIVER) -> wake(FUTEX_D)
-	:: else
-	fi
-}
-
-/* A death wakes who sleeps on the life word: the kernel wakes one, so each watcher has its own. */
+/* The kernel wakes one sleeper of a life word, so each process has one for each of its watchers. */
 inline wake_life(life)
 {
 	if
 	:: !mutant(LIFE_WAKES_ONE) -> wake(life)
-	:: else ->
-		if
-		:: asleep_on[C] & life -> wake_one(C, life)
-		:: else ->
-			if
-			:: asleep_on[B] & life -> wake_one(B, life)
-			:: else -> wake_one(A, life)
-			fi
-		fi
+	:: mutant(LIFE_WAKES_ONE) && (asleep_on[C] & life) -> wake_one(C, life)
+	:: mutant(LIFE_WAKES_ONE) && !(asleep_on[C] & life) -> wake_one(B, life)
 	fi
 }
 
 inline die(i)
 {
 	d_step {
-		state_of[i] = DEAD;
+		fate[i] = DEAD;
 		inside = inside & ~LIFE(i);
-		if :: i <= C -> asleep_on[i] = 0; bell[i] = false :: else fi;
 		dead = dead | LIFE(i);
+		if :: i <= L -> asleep_on[i] = 0 :: else fi;
+		if :: i <= C -> bell[i] = false :: else fi;
 		wake_life(LIFE(i))
 	}
 }
 
-/* futex_waitv compares: nothing that is slept on has changed since it was loaded */
-#define unchanged(w, d, me) \
+/* futex_waitv compares: nothing that is slept on has changed since it was loaded. */
+#define unchanged(w, me) \
 	((!(sleep_on & FUTEX_A) || GEN(word) == GEN(w)) && \
 	(!(sleep_on & FUTEX_B) || HIGH(word) == HIGH(w)) && \
-	(!(sleep_on & FUTEX_D) || drv == d) && \
 	(!(sleep_on & BELL) || !bell[me]) && !(sleep_on & dead))
 
-/* The time is up: for the owner, for the heir or the driver, or, where begin is refused, for want. */
-#define deadline(w, me) \
-	((OWNER(w) != me && stopped(OWNER(w))) || \
-	(OWNER(w) != me && (stopped(HEIR(w)) || stopped(drv)) && may_claim(w, me)) || \
-	(OWNER(w) == me && (sleep_on & FUTEX_B) && stopped(drv)))
+/*
+ * A timed sleep ends: the owner, heir, driver or leader that is waited for is late, or the driver
+ * is another by now: it has no futex.
+ */
+#define deadline(w, d, me) \
+	((OWNER(w) != me && stopped(OWNER(w))) || (d != NONE && driver != d) || \
+	(OWNER(w) != me && (stopped(HEIR(w)) || late(driver) || late(L)) && may_claim(w, me)) || \
+	(OWNER(w) == me && d != NONE && late(d)))
 
 #ifdef BACKSTOP
-#define backstop(w, d, me)	(!unchanged(w, d, me))
+#define backstop(w, me)	(!unchanged(w, me))
 #else
-#define backstop(w, d, me)	false
+#define backstop(w, me)	false
 #endif
 
-/* ---- a candidate ----------------------------------------------------------------------------- */
+/* ---- a candidate, and the leader ------------------------------------------------------------- */
 
 /*
- * Each pass through look: loads the word, decides, and does one thing. A process that the kernel is
- * about to kill ends the pass that it is in.
+ * A pass begins at look, which loads the word and decides, and does one thing. `known` is the
+ * generation at which this process as the owner last redid; LAST_GEN: it is no owner.
  */
-proctype candidate(byte me) provided (may_run(me))
+proctype process(byte me; byte known) provided (may_run(me))
 {
-	short w;	/* the control word as loaded */
-	byte d;		/* the driver as loaded, where the decision depended on it */
+	int w;		/* the control word as loaded */
+	byte d;		/* the driver as loaded, where it is waited for */
 	byte sleep_on;
-	byte known;	/* owner: the generation at which it redid the last commit; LAST_GEN: none */
 	byte seen;	/* owner: the last commit that its view of the state includes */
-	byte old;	/* target that has switched: whom it switched from */
+	byte old;	/* target that has switched: from whom; me: from one that did not serve */
 	byte m, k, r, r2;
 
 	{
-	if
-	:: me != A -> known = LAST_GEN
-	:: else
-	fi;
-
+	skip;
 look:
 	atomic {
-		state_of[me] == RUNNING;
+		fate[me] == RUNNING;
 		d_step { w = word; d = NONE; sleep_on = 0; m = 0; k = 0; r = 0; r2 = 0 };
 		if
 		:: OWNER(w) == me -> goto mine
 		:: else -> known = LAST_GEN; seen = 0
 		fi;
-
+		if :: me == L -> goto leads :: else fi;
 		if :: old != NONE -> old = NONE; goto quit :: else fi;	/* lost it again */
-		if :: failed[me] -> goto out :: else fi;
+		if :: failed[me] -> goto quit :: else fi;
 		if :: may_claim(w, me) -> goto claim :: else fi;
-		if :: stopped(OWNER(w)) -> goto fence :: else fi;
-		if :: drv == me -> goto drive :: else fi;
+		if :: driver == me -> goto drive :: else fi;
+		if :: stopped(OWNER(w)) -> goto fence :: else fi;	/* by its watchdog */
 		if :: bell[me] -> goto asked :: else fi;
-
-		sleep_on = FUTEX_A | BELL | life_words(w, me);
-		if
-		:: PHASE(w) == HELD -> d = drv; sleep_on = sleep_on | FUTEX_D
-		:: else
-		fi;
+		d = (gone(w) && driver != OWNER(w) && !undriven(me) -> driver : NONE);
+		sleep_on = FUTEX_A | BELL | lives(w, me);
 		goto sleep;
 
 	drive:
-		if :: PHASE(w) == MOVING || PHASE(w) == RECOVERING -> goto quit :: else fi;
+		if :: PHASE(w) == RECOVERING -> goto quit :: else fi;
 		if :: fails > 0 -> fails--; failed[me] = true; goto quit :: true fi;
 		if :: may_switch(w, me) -> goto switch :: else fi;
+		if :: stopped(OWNER(w)) -> goto fence :: else fi;	/* after yield_timeout */
 		if :: may_want(w, me) -> goto want :: else fi;
-		sleep_on = (mutant(WANT_ON_B_ALONE) -> 0 : FUTEX_A) | FUTEX_B | life_words(w, me);
+		sleep_on = FUTEX_B | lives(w, me) | (mutant(WANT_ON_B_ALONE) -> 0 : FUTEX_A);
+		goto sleep;
+
+	leads:
+		if :: let_go -> goto end :: else fi;
+		if :: may_hold(w, A) -> goto hold :: else fi;
+		if :: OWNER(w) != A || PHASE(w) != HELD -> goto end :: else fi;
+		if :: !is_dead(A) && fate[A] != DYING -> goto fence :: else fi;
+		if :: is_dead(A) -> goto let_go_or_release :: else fi;
+		sleep_on = FUTEX_A | lives(w, me);
 		goto sleep;
 
 	mine:
 		if :: PHASE(w) == RECOVERING -> goto undo :: else fi;
-		if :: PHASE(w) == MOVING && fails > 0 -> fails--; goto fail :: true fi;
-		if :: GEN(w) != known && !mutant(BEGIN_IGNORES_GEN) -> goto redo :: else fi;
+		check(1, !IS_OPEN(w));
+		if :: PHASE(w) == MOVING && me != L && fails > 0 -> fails--; goto fail :: true fi;
+		if
+		:: GEN(w) != known &&
+		   !(mutant(REGAIN_UNSEEN) && known != LAST_GEN && PHASE(w) == SERVING) -> goto redo
+		:: else
+		fi;
+		if :: me == L -> goto release :: else fi;
 		if
 		:: PHASE(w) == MOVING -> goto serve
 #ifdef BUSY		/* phases of the application's own may use the state */
@@ -376,57 +381,53 @@ look:
 #endif
 		:: PHASE(w) != MOVING -> old = NONE
 		fi;
-		if :: drv == me -> goto put_down :: else fi;
-		if :: head == MESSAGES -> sleep_on = FUTEX_A | life_words(w, me); goto sleep :: else fi;
+		if :: driver == me -> goto put_down :: else fi;
+		sleep_on = FUTEX_A | lives(w, me);
+		if :: head == MESSAGES -> goto sleep :: else fi;
 		if :: may_begin(w, me) -> goto begin :: else fi;
-		/* begin is refused: wanted */
 		if :: undriven(me) && !mutant(WANT_STAYS) -> goto unwant :: else fi;
-		d = drv;
-		sleep_on = FUTEX_A | FUTEX_B | FUTEX_D | life_words(w, me)
+		d = driver;
+		sleep_on = sleep_on | FUTEX_B
 	}
 
-sleep:	/* futex_waitv: compares, and sleeps, in one step */
+sleep:	/* compares and sleeps in one step */
+	atomic { if :: unchanged(w, me) -> asleep_on[me] = sleep_on :: else -> goto look fi };
 	atomic {
-		if
-		:: unchanged(w, d, me) ->
-			asleep_on[me] = sleep_on
-		:: else -> goto look
-		fi
-	};
-	atomic {
-		asleep_on[me] == 0 || deadline(w, me) || backstop(w, d, me) ->
+		asleep_on[me] == 0 || deadline(w, d, me) || backstop(w, me) ->
 			asleep_on[me] = 0; goto look
 	};
 
-asked:	/* become the driver, or be refused: another one drives (EBUSY) */
-	atomic {
-		bell[me] = false;
-		if :: undriven(me) -> drv = me :: else -> goto look fi
-	};
-	wake_driver();
-	goto look;
+asked:	/* drives from now on; or is refused, since another one drives */
+	atomic { bell[me] = false; if :: undriven(me) -> driver = me :: else fi; goto look };
 
 want:
 	atomic { if :: CAS(SET_WANT(w)) :: else fi; goto look };
 
-unwant:	/* by the owner: the target is dead or late */
+unwant:	/* by the owner, when the target is dead or late: the target will see that it may switch */
 	atomic { if :: CAS(UNWANT(w)) :: else fi; goto look };
 
-quit:	/* the target gives up */
-	atomic { w = word; if :: drv == me && IS_WANTED(w) :: else -> goto put_down fi };
+quit:	/* the target gives up, and unwants */
+	atomic { w = word; if :: driver == me && IS_WANTED(w) :: else -> goto put_down fi };
 	atomic { if :: CAS(UNWANT(w)) :: else -> goto quit fi };
-	if :: !mutant(WAKE_NOT_UNWANT) -> wake(FUTEX_B) :: else fi;
+	wake(FUTEX_B);
 
 put_down:
-	atomic { if :: drv == me -> drv = NONE :: else -> goto look fi };
-	wake_driver();
-	goto look;
+	atomic { if :: driver == me -> driver = NONE :: else fi };
+	if
+	:: failed[me] -> goto end
+	:: else -> goto look
+	fi;
 
-fence:	/* through the pidfd; who needs to know that it is dead waits for its life word */
-	atomic { if :: !is_dead(OWNER(w)) -> state_of[OWNER(w)] = DYING :: else fi; goto look };
+fence:	/* through the pidfd. Who needs to know that it is dead waits for its life word */
+	atomic { if :: !is_dead(OWNER(w)) -> fate[OWNER(w)] = DYING :: else fi; goto look };
 
 switch:
-	atomic { if :: CAS(SWITCH(w, me)) -> old = OWNER(w) :: else -> goto look fi };
+	atomic {
+		if
+		:: CAS(SWITCH(w, me)) -> old = (PHASE(w) == MOVING -> me : OWNER(w))
+		:: else -> goto look
+		fi
+	};
 	wake_gen();
 	goto look;
 
@@ -444,24 +445,24 @@ claim:
 	wake_gen();
 	goto look;
 
-undo:	/* entries count only if they are those of the transaction after the last commit */
-	k = ((undo_seq == record[PARITY_OF(w)] + 1 || mutant(UNDO_UNTAGGED)) -> undo_count : 0);
+undo:
+	k = undo_count[count_of(w)];
 	do
 	:: atomic {
 		k > 0 -> k--;
 		check(1, OWNER(word) == me && IS_OPEN(word));
-		check(3, is_dead(writer));
+		check(3, is_dead(writer) || writer == NONE);
 		state[undo_at[k]] = undo_old[k]
 	   }
 	:: k == 0 -> break
 	od;
-	if :: !mutant(UNDO_KEEPS_LOG) -> undo_count = 0 :: else fi;
+	if :: !mutant(UNDO_KEEPS_COUNT) -> undo_count[count_of(w)] = 0 :: else fi;
 recovered:
 	w = word;
 	atomic {
 		if
 		:: CAS(RECOVERED(w)) ->
-			check(1, OWNER(w) == me && IS_OPEN(w));
+			check(1, OWNER(w) == me && PHASE(w) == RECOVERING && IS_OPEN(w));
 			check(7, state[0] == image[0] && state[1] == image[1]);
 			inside = inside & ~LIFE(me)
 		:: else -> goto recovered
@@ -470,22 +471,24 @@ recovered:
 	wake_gen();
 	goto look;
 
-redo:	/* the copy is whole if nobody owned the word in between who could have written another one */
+redo:	/* the copy is whole if the generation is the same behind it */
 	r = record[PARITY_OF(w)];
 	atomic {
 		r2 = record2[PARITY_OF(w)];
 		if
-		:: (OWNER(word) == me && GEN(word) == GEN(w)) || mutant(REDO_UNVALIDATED)
+		:: GEN(word) == GEN(w) || mutant(REDO_UNVALIDATED)
 		:: else -> goto look
 		fi;
 		known = GEN(w); seen = r;
 		if :: mutant(REDO_SKIPPED) -> goto look :: else fi
 	};
-apply:	/* CASes that carry the generation of the cell: the number of the message stands for it */
+apply:	/* CASes that carry the generation of the cell and the ticket: the message's number here */
 	atomic {
 		check(6, r == r2);
 		if
-		:: done + 1 == r || mutant(REDO_BLIND) -> check(6, done + 1 == r || r == 0); done = r
+		:: done + 1 == r || mutant(REDO_BLIND) ->
+			check(6, done + 1 == r || r == 0);
+			done = r
 		:: else
 		fi
 	};
@@ -494,21 +497,28 @@ apply:	/* CASes that carry the generation of the cell: the number of the message
 serve:
 	atomic {
 		if
-		:: CAS(SERVE(w)) -> known = GEN(word); check(6, head == committed && done == committed)
+		:: CAS(SERVE(w)) ->
+			check(6, head == committed && done == committed);
+			known = GEN(word)
 		:: else -> goto look
 		fi
 	};
 	wake_gen();
 	goto look;
 
-fail:	/* a phase after the switch failed: back to the old owner if it lives, else make way by dying */
+fail:	/* after the switch: back to the old owner if it lives and served; else this process ends */
 	failed[me] = true;
 switch_back:
-	atomic { w = word; if :: OWNER(w) == me && PHASE(w) == MOVING :: else -> goto look fi };
+	atomic { w = word; if :: may_switch_back(w, me) :: else -> goto look fi };
 	atomic {
 		if
-		:: old == NONE || is_dead(old) || failed[old] -> state_of[me] = DYING; goto out
-		:: else -> if :: CAS(SWITCH_BACK(w, old)) -> old = NONE :: else -> goto switch_back fi
+		:: old == NONE || old == me || is_dead(old) || failed[old] ->
+			fate[me] = DYING; goto end
+		:: else ->
+			if
+			:: CAS(SWITCH_BACK(w, old)) -> old = NONE
+			:: else -> goto switch_back
+			fi
 		fi
 	};
 	wake_gen();
@@ -526,16 +536,17 @@ begin:
 		:: else -> goto look
 		fi
 	};
+	if :: mutant(UNDO_ONE_COUNT) -> undo_count[0] = 0 :: else fi;
 	do
-	:: k < MARKS ->			/* mark: the entry, then the header; then change the state */
+	:: k < MARKS ->	/* the entry, then the count, then the change */
 		undo_at[k] = (m + k + me) % 2;
 		undo_old[k] = state[(m + k + me) % 2];
-		atomic { undo_seq = m; undo_count = k + 1 };
+		undo_count[count_of(w)] = k + 1;
 		atomic {
 			check(1, OWNER(word) == me && IS_OPEN(word));
 			state[(m + k + me) % 2] = m; k++
 		}
-	:: atomic { k == MARKS && aborts > 0 -> aborts--; goto abort }
+	:: atomic { k == MARKS && aborts > 0 -> aborts--; goto take_back }
 	:: k == MARKS -> break
 	od;
 	record[1 - PARITY_OF(w)] = m;
@@ -543,12 +554,13 @@ begin:
 		check(1, OWNER(word) == me && IS_OPEN(word));
 		record2[1 - PARITY_OF(w)] = m
 	};
+	if :: !mutant(UNDO_ONE_COUNT) -> undo_count[1 - PARITY_OF(w)] = 0 :: else fi;
 commit:
-	atomic { w = word; if :: may_commit(w, me) :: else -> goto look fi };
+	atomic { w = word; if :: may_close(w, me) :: else -> goto look fi };
 	atomic {
 		if
 		:: CAS(COMMIT(w)) ->
-			check(2, OWNER(w) == me && IS_OPEN(w) && writer == me && (inside & LIFE(me)));
+			check(2, OWNER(w) == me && writer == me && (inside & LIFE(me)));
 			check(2, m == committed + 1);
 			committed = m; image[0] = state[0]; image[1] = state[1];
 			inside = inside & ~LIFE(me);
@@ -556,13 +568,10 @@ commit:
 		:: else -> goto commit
 		fi
 	};
-	if
-	:: IS_WANTED(w) && !mutant(WAKE_NOT_COMMIT) -> wake(FUTEX_B)
-	:: else
-	fi;
+	if :: IS_WANTED(w) && !mutant(WAKE_NOT_COMMIT) -> wake(FUTEX_B) :: else fi;
 	goto apply;
 
-abort:	/* undoes its own marks first */
+take_back:
 	do
 	:: atomic {
 		k > 0 -> k--;
@@ -571,25 +580,45 @@ abort:	/* undoes its own marks first */
 	   }
 	:: k == 0 -> break
 	od;
-	undo_count = 0;
-close:
-	atomic { w = word; if :: may_abort(w, me) :: else -> goto look fi };
+	undo_count[count_of(w)] = 0;
+abort:
+	atomic { w = word; if :: may_close(w, me) :: else -> goto look fi };
 	atomic {
 		if
 		:: CAS(ABORT(w)) ->
 			check(7, state[0] == image[0] && state[1] == image[1]);
 			inside = inside & ~LIFE(me)
-		:: else -> goto close
+		:: else -> goto abort
 		fi
 	};
-	if
-	:: IS_WANTED(w) && !mutant(WAKE_NOT_COMMIT) -> wake(FUTEX_B)
-	:: else
-	fi;
+	if :: IS_WANTED(w) && !mutant(WAKE_NOT_COMMIT) -> wake(FUTEX_B) :: else fi;
 	goto look;
 
-out:	/* a failed candidate takes no driving, if it is handed any */
-	atomic { drv == me -> goto put_down }
+hold:	/* by the leader, before it ends the owner */
+	atomic { if :: CAS(HOLD(w)) :: else -> goto look fi };
+	wake_gen();
+	goto look;
+
+let_go_or_release:
+	if
+	:: mutant(RELEASE_OVER_OPEN) -> goto release
+	:: !mutant(RELEASE_OVER_OPEN) -> goto claim	/* recovers, and then releases */
+	:: let_go = true
+	fi;
+name_heir:	/* raises the generation: who has looked before it lets go does not fall asleep */
+	atomic { w = word; if :: may_name_heir(w, C) :: else -> goto look fi };
+	if
+	:: mutant(LET_GO_QUIETLY)
+	:: else -> atomic { if :: CAS(NAME_HEIR(w, C)) :: else -> goto name_heir fi }
+	fi;
+	wake_gen();
+	goto end;
+
+release:
+	atomic { if :: CAS(RELEASE(w)) -> inside = inside & ~LIFE(me) :: else -> goto look fi };
+	wake_gen();
+
+end:	false
 	} unless {
 		atomic {
 			kill?eval(me);
@@ -604,40 +633,6 @@ out:	/* a failed candidate takes no driving, if it is handed any */
 
 /* ---- the others ------------------------------------------------------------------------------ */
 
-proctype leader() provided (may_run(L))
-{
-	short w;
-
-	{
-	atomic { if :: undriven(L) -> drv = L :: else -> goto out fi };
-	wake_driver();
-hold:
-	atomic { w = word; if :: OWNER(w) == A && PHASE(w) == SERVING :: else -> goto put_down fi };
-	atomic { if :: CAS(HOLD(w)) :: else -> goto hold fi };
-	wake_gen();
-	atomic { if :: !is_dead(A) -> state_of[A] = DYING :: else fi };
-	is_dead(A);
-	if
-	:: goto release
-	:: goto hand_over
-	fi;
-hand_over:	/* B is to claim: it drives from now on */
-	atomic { if :: drv == L -> drv = B :: else -> goto out fi };
-	wake_driver();
-	goto out;
-release:
-	atomic { w = word; if :: OWNER(w) == A && PHASE(w) == HELD :: else -> goto put_down fi };
-	atomic { if :: CAS(RELEASE(w)) :: else -> goto release fi };
-	wake_gen();
-put_down:
-	atomic { if :: drv == L -> drv = NONE :: else -> goto out fi };
-	wake_driver();
-out:	false
-	} unless {
-		atomic { kill?eval(L); w = 0; die(L) }
-	}
-}
-
 proctype command() provided (may_run(X))
 {
 	{
@@ -651,15 +646,15 @@ proctype command() provided (may_run(X))
 
 proctype bystander() provided (may_run(Y))
 {
-	short w;
+	int w;
 
 	{
 	skip;
 name_heir:
-	w = word;
+	atomic { w = word; if :: may_name_heir(w, C) :: else -> goto end fi };
 	atomic { if :: CAS(NAME_HEIR(w, C)) :: else -> goto name_heir fi };
 	wake_gen();
-	false
+end:	false
 	} unless {
 		atomic { kill?eval(Y); w = 0; die(Y) }
 	}
@@ -668,16 +663,18 @@ name_heir:
 /* ---- the kernel ------------------------------------------------------------------------------ */
 
 #define FATE(i) \
-	:: atomic { deaths > 0 && state_of[i] < DYING -> deaths--; state_of[i] = DYING; kill!i } \
-	:: atomic { stops > 0 && state_of[i] == RUNNING -> stops--; state_of[i] = STOPPED } \
-	:: atomic { state_of[i] == STOPPED -> state_of[i] = RUNNING } \
-	:: atomic { halts > 0 && state_of[i] == RUNNING -> halts--; state_of[i] = HALTED }
+	:: atomic { deaths > 0 && fate[i] < DYING -> deaths--; fate[i] = DYING; kill!i } \
+	:: atomic { stops > 0 && fate[i] == RUNNING -> stops--; fate[i] = STOPPED } \
+	:: atomic { fate[i] == STOPPED -> fate[i] = RUNNING } \
+	:: atomic { halts > 0 && fate[i] == RUNNING -> halts--; fate[i] = HALTED }
 
-/* A candidate may also publish its own death first, and it is candidates that are fenced. */
-#define FATE_OF_CANDIDATE(i) \
+/* A candidate may also publish its own death first. Candidates and leaders are fenced. */
+#define FATE_OF_FENCED(i) \
 	FATE(i) \
-	:: atomic { deaths > 0 && state_of[i] < DYING -> deaths--; state_of[i] = DYING; wake(LIFE(i)) } \
-	:: atomic { state_of[i] == DYING -> kill!i }
+	:: atomic { fate[i] == DYING -> kill!i }
+#define FATE_OF_CANDIDATE(i) \
+	FATE_OF_FENCED(i) \
+	:: atomic { deaths > 0 && fate[i] < DYING -> deaths--; fate[i] = DYING; wake(LIFE(i)) }
 
 proctype kernel()
 {
@@ -686,8 +683,20 @@ proctype kernel()
 	FATE_OF_CANDIDATE(B)
 	FATE_OF_CANDIDATE(C)
 #ifdef LEADER
-	FATE(L)
-	:: atomic { is_dead(L) && !is_dead(A) -> state_of[A] = DYING; kill!A }	/* its death takes its node down */
+	FATE_OF_FENCED(L)
+	:: atomic { is_dead(L) && !is_dead(A) -> fate[A] = DYING; kill!A }	/* as its node */
+#endif
+#ifdef REJOIN
+	:: atomic {
+		rejoins > 0 && is_dead(A) && driver != A &&
+		(OWNER(word) != A || mutant(SLOT_REUSED)) ->
+			rejoins--;
+			fate[A] = RUNNING;
+			dead = dead & ~LIFE(A);
+			failed[A] = false;
+			writer = (writer == A -> NONE : writer);
+			run process(A, LAST_GEN)
+	   }
 #endif
 #ifdef COMMAND
 	FATE(X)
@@ -700,12 +709,12 @@ proctype kernel()
 
 /* ---- the end of a run ------------------------------------------------------------------------ */
 
-/* i sleeps, and would act if it looked */
+/* i sleeps, and would act if it looked. */
 #define missed(i) \
 	(able(i) && asleep_on[i] && (OWNER(word) == i -> \
 		PHASE(word) == MOVING || PHASE(word) == RECOVERING || \
 		(head < MESSAGES && (may_begin(word, i) || undriven(i))) : \
-		may_claim(word, i) || stopped(OWNER(word)) || bell[i] || drv == i))
+		may_claim(word, i) || stopped(OWNER(word)) || bell[i] || driver == i))
 
 #define served \
 	((PHASE(word) == SERVING || PHASE(word) == HELD) && able(OWNER(word)) && !IS_OPEN(word) && \
@@ -733,7 +742,7 @@ init
 		select(n : 0 .. DEATHS); deaths = n;
 		select(n : 0 .. STOPS); stops = n;
 		select(n : 0 .. HALTS); halts = n;
-		n = 0; fails = FAILS; aborts = ABORTS;
+		n = 0; fails = FAILS; aborts = ABORTS; rejoins = 1;
 #ifdef ASK_B
 		bell[B] = true;
 #endif
@@ -742,7 +751,7 @@ init
 #endif
 		run kernel(); run at_rest();
 #ifdef LEADER
-		run leader();
+		run process(L, LAST_GEN);
 #endif
 #ifdef COMMAND
 		run command();
@@ -750,6 +759,6 @@ init
 #ifdef BYSTANDER
 		run bystander();
 #endif
-		run candidate(A); run candidate(B); run candidate(C)
+		run process(A, 0); run process(B, LAST_GEN); run process(C, LAST_GEN)
 	}
 }

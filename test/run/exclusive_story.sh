@@ -64,7 +64,7 @@ story_an_instance_that_does_not_stop_is_killed_first() {
 }
 
 # A helper that the old one forked has the lock as well, in a session of its own: it is ended too, before the new one starts.
-story_a_forked_helper_is_gone_before_the_start() {
+pending_a_forked_helper_is_gone_before_the_start() {
 	locking exclusive 5s --helper
 	wait_event 'helper a .*'
 	local helper
@@ -123,16 +123,28 @@ story_a_third_candidate_goes_on() {
 }
 c_stands_by() { [ "$(instance svc c)" = standby ]; }
 
+# A crash is noticed before the kernel has let go of the lock: whoever finds it held fails to start, and the next one tries.
 story_a_killed_owner_leaves_its_lock_to_the_next() {
 	locking
 	local n
 	call svc 'add 5' > /dev/null
-	for n in b a b; do
-		kill -KILL "$(owner svc)"
-		wait_on svc "$n"
+	for n in 1 2 3; do
+		kill_owner svc
+		heir wait svc --timeout 20s
 		wait_protected svc
 	done
 	expect 'the counter' "$(call svc 'add 1')" 6
+}
+
+pending_a_failover_starts_after_the_confirmation_too() {
+	locking
+	local n
+	for n in b a b; do
+		kill_owner svc
+		wait_on svc $n
+		wait_protected svc
+		never_locked_twice
+	done
 }
 
 run_stories "$@"

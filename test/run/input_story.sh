@@ -60,7 +60,7 @@ story_a_configuration_that_is_wrong() {
 	expect_match 'the first of several' "$OUT" "*heir.yaml:3:1: error: *heir.yaml:4:36: error: *"
 }
 
-story_a_program_that_cannot_be_executed() {
+pending_a_program_that_cannot_be_executed() {
 	touch unfit
 	config <<-END
 		applications: {svc: {supervisor: {children: [{id: s, exec: [no_such_program]}, {id: t, exec: ["$DIR/unfit"]}]}}}
@@ -180,10 +180,13 @@ story_a_segment_that_is_damaged() {
 	: > "$DIR/up.log"
 	up
 	expect 'the service runs' "$(call svc 'add 1')" 1
-	heir down > /dev/null
+}
+
+pending_a_damaged_segment_is_discarded() {
+	service
+	heir down --keep > /dev/null
 	ends "$UP"
-	head -c 4096 /dev/urandom > "$path"
-	chmod 600 "$path"
+	head -c 4096 /dev/urandom > "/dev/shm/heir.$UID.$DOMAIN"
 	: > "$DIR/up.log"
 	up --discard
 	expect 'the service runs' "$(call svc 'add 1')" 1

@@ -35,7 +35,7 @@ story_a_failure_before_the_switch_changes_nothing() {
 	expect 'takeover' "$(heir takeover --json svc b | jq -r .result)" done
 }
 
-story_a_failure_after_the_switch_switches_back() {
+pending_a_failure_after_the_switch_switches_back() {
 	service "$steps"
 	local old point counter=5
 	old=$(owner svc)
@@ -56,7 +56,7 @@ story_a_failure_after_the_switch_switches_back() {
 }
 
 # An error of the callback that heir has a meaning for as well is still the callback's.
-story_an_error_of_a_callback_is_not_taken_for_heirs_own() {
+pending_an_error_of_a_callback_is_not_taken_for_heirs_own() {
 	service "$steps"
 	local code
 	for code in -1017 -1022 -1010 -1009 -1011; do
@@ -180,6 +180,7 @@ story_a_state_of_another_version() {
 	expect_exit 1 heir takeover svc b
 	expect_match 'the message' "$OUT" '*version*'
 	expect 'the owner' "$(owner svc)" "$old"
+	wait_protected svc
 	echo '2 --upgrades' > version.b
 	kill -KILL "$(whereis svc@b .pid)"
 	wait_protected svc

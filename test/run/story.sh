@@ -258,6 +258,9 @@ run_stories() {
 		run_one "$2"
 		exit 0
 	fi
+	for name in jq redis-cli redis-benchmark redis-server setsid timeout cc; do
+		type -P "$name" > /dev/null || { printf 'Bail out! %s is not installed\n' "$name"; exit 1; }
+	done
 	names=${*:-$(grep -oE '^story_[a-z0-9_]+' "$0")}
 	PATH=$(dirname "$HEIR"):$(dirname "$HEIR_KV"):$(dirname "$STORY_WORKER"):$PATH
 	export PATH STORY_LIMIT PATIENCE

@@ -3,7 +3,7 @@
  * The worker of the stories: a counter, in the state or on its own heap, that says what happens to it and misbehaves when
  * told to. Each callback is a point: it appends "TIME POINT NODE APPLICATION CHILD PID DETAIL" to $STORY_DIR/events, then does
  * what $STORY_DIR/at.POINT.NODE.CHILD, at.POINT.NODE or at.POINT says: die, exit N, fail [CODE], hang, stop (SIGSTOP), block (until
- * that file is gone), term (SIGTERM to itself); with "once" before it, only this time.
+ * that file is gone), exec (become sleep(1)); with "once" before it, only this time.
  */
 #include "story_worker.h"
 
@@ -98,8 +98,8 @@ static int obey(const char *order, const char *path)
 			pause();
 	if (strcmp(order, "stop") == 0)
 		raise(SIGSTOP);
-	if (strcmp(order, "term") == 0)
-		raise(SIGTERM);
+	if (strcmp(order, "exec") == 0)
+		execlp("sleep", "sleep", "1000", (char *)NULL);
 	if (strcmp(order, "block") == 0)
 		while (access(path, F_OK) == 0)
 			nap();
