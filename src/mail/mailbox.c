@@ -109,6 +109,7 @@ int mailbox_publish(const struct shm *shm, uint32_t mailbox, struct cell_ref ref
 		if (!waits_for(shm, mailbox, ref))
 			return 0;
 		entry = entry_pack((uint32_t)tail, 0);
+		TESTPOINT("mail: publishing");
 		/* seq_cst: pairs with the reader's mailbox_sleep, which adds to sleepers before it looks here again */
 		if (atom_cas_seq(entry_at(shm, mailbox, tail), &entry, entry_pack((uint32_t)tail, ref.cell))) {
 			TESTPOINT("mail: in the ring");

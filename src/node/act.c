@@ -256,17 +256,20 @@ static void stop(struct instance *i, const struct seen *s, enum stop_how how)
 }
 
 /*
- * What a dead leader left of the owner's instance is killed once the application is this node's, and nothing is spawned
- * before it is gone; a leader that lives does it itself. The path of a standby that has claimed is not touched by this.
+ * What a dead leader left of the owner's instance is killed once the application is this node's,
+ * and nothing is spawned before it is gone; a leader that lives does it itself. The path of a
+ * standby that has claimed is not touched by this.
  */
 static void note_other(struct instance *i, const struct seen *s, bool mine)
 {
 	struct leader *l = i->leader;
 
 	if (!mine && s->owner_node >= 0 && s->owner_node != (int)l->node) {
-		if (i->owner_node != s->owner_node || s->view.owner == OWNER_OTHER)
-			i->owner_leader = s->view.owner == OWNER_OTHER ?
-			                  atom_load_acquire(&shm_node(l->shm, (uint32_t)s->owner_node)->leader) : 0;
+		if (s->view.owner == OWNER_OTHER)
+			i->owner_leader = atom_load_acquire(
+				&shm_node(l->shm, (uint32_t)s->owner_node)->leader);
+		else if (i->owner_node != s->owner_node)
+			i->owner_leader = 0;
 		i->owner_node = s->owner_node;
 	}
 	if (!mine || i->owner_node < 0)
@@ -274,6 +277,18 @@ static void note_other(struct instance *i, const struct seen *s, bool mine)
 	if (!i->owner_leader || handle_gone(l->shm, i->owner_leader))
 		instance_fence(i, i->owner_node);
 	i->owner_node = -1;
+}
+
+static bool lead_has_served(struct instance *i)
+{
+	const struct shm *shm = i->leader->shm;
+	struct child *lead = instance_lead(i);
+	uint32_t ready;
+
+	if (!lead->pid || !lead->handle || !handle_alive(shm, lead->handle))
+		return false;
+	ready = atom_load_acquire(&shm_slot(shm, handle_slot(lead->handle))->ready);
+	return ready == WORKER_SERVING || ready == WORKER_LOST;
 }
 
 /* What follows from what is seen, before anything is decided. */
@@ -290,6 +305,9 @@ static void note(struct instance *i, const struct seen *s)
 		for (uint32_t k = 0; k < i->count; k++)
 			i->children[k].begun = i->children[k].ready;
 	}
+	/* It served, and was taken over from, between two looks. */
+	if (v->owner == OWNER_OTHER && !i->served && lead_has_served(i))
+		i->served = true;
 	if (v->owner == OWNER_OTHER && v->tree == TREE_EMPTY)
 		i->served = i->uncounted = false;
 	if (v->owner == OWNER_OTHER && v->phase == APP_SERVING)
@@ -327,7 +345,8 @@ static void publish(struct instance *i, const struct seen *s)
 	struct leader *l = i->leader;
 	uint32_t state = state_of(i, s);
 
-	if (i->fence_node != (int)l->node) /* else what an earlier leader wrote down is still needed */
+	if (i->fence_node !=
+	    (int)l->node) /* else what an earlier leader wrote down is still needed */
 		instance_publish(i);
 	if (atom_load_relaxed(&i->shm->instance[l->node]) == state)
 		return;
@@ -393,13 +412,14 @@ static bool perform(struct instance *i, const struct seen *s, struct app_step st
 }
 
 /*
- * What is left to do after a move takes processors from those who wait for their answers, and is not urgent: an old
- * instance is stopped, and the next standby brought up, a moment later.
+ * What is left to do after a move takes processors from those who wait for their answers, and is
+ * not urgent: an old instance is stopped, and the next standby brought up, a moment later.
  */
 static bool may_settle(struct instance *i, const struct seen *s, struct app_step *step)
 {
 	const struct app_view *v = &s->view;
-	bool later = (step->action == DO_BRING_UP && v->hot && !v->guest) || (step->action == DO_STOP && v->served);
+	bool later = (step->action == DO_BRING_UP && v->hot && !v->guest) ||
+	             (step->action == DO_STOP && v->served);
 
 	if (i->last_owner != s->owner) {
 		i->last_owner = s->owner;

@@ -93,10 +93,9 @@ struct instance {
 	int fence_node;      /* what its dead leader left is not gone yet; -1: none */
 	uint64_t last_owner; /* handle, and since when it has been seen */
 	int64_t owner_since;
-	uint64_t owner_leader; /* that ran the other node's owner when it was last seen alive */
-	int owner_node;      /* the last that was another's, or -1 */
-	uint64_t owner_leader; /* who led it then; 0: not known */
-	uint64_t dead_owner; /* handle, and since when it is known */
+	int owner_node;        /* the last that was another's, or -1 */
+	uint64_t owner_leader; /* who led it when its owner was last seen alive; 0: was not seen */
+	uint64_t dead_owner;   /* handle, and since when it is known */
 	int64_t dead_since;
 	uint64_t watched; /* handle of the owner whose pidfd is watched */
 	struct source watch;

@@ -258,8 +258,6 @@ void view_fill(struct instance *i, struct seen *s)
 	fill_dead_since(i, s);
 	fill_here(i, v);
 	fill_others(i, s);
-	if (v->owner == OWNER_OTHER && s->owner_node >= 0)
-		i->owner_leader = atom_load_acquire(&shm_node(i->leader->shm, (uint32_t)s->owner_node)->leader);
 	v->abandoned = is_abandoned(i, s->owner_node);
 	v->take_back = i->take_back && s->owner_node >= 0 && v->owner == OWNER_OTHER &&
 	               is_better(i, i->leader->node, (uint32_t)s->owner_node) &&

@@ -124,6 +124,7 @@ static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum a
 	bool dead;
 	int rc;
 
+	TESTPOINT("recover: looking");
 	owner = c.phase == PHASE_DOWN ? 0 : slot_handle(shm, c.owner);
 	/* Still so: then the slot was not reused meanwhile, and this is its owner's handle, not a successor's. */
 	if (control_unpack(atom_load_acquire(&a->control)).generation != c.generation)

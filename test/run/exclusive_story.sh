@@ -64,7 +64,7 @@ story_an_instance_that_does_not_stop_is_killed_first() {
 }
 
 # A helper that the old one forked has the lock as well, in a session of its own: it is ended too, before the new one starts.
-pending_a_forked_helper_is_gone_before_the_start() {
+story_a_forked_helper_is_gone_before_the_start() {
 	locking exclusive 5s --helper
 	wait_event 'helper a .*'
 	local helper
@@ -136,7 +136,7 @@ story_a_killed_owner_leaves_its_lock_to_the_next() {
 	expect 'the counter' "$(call svc 'add 1')" 6
 }
 
-pending_a_failover_starts_after_the_confirmation_too() {
+story_a_failover_starts_after_the_confirmation_too() {
 	locking
 	local n
 	for n in b a b; do

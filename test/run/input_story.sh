@@ -60,7 +60,7 @@ story_a_configuration_that_is_wrong() {
 	expect_match 'the first of several' "$OUT" "*heir.yaml:3:1: error: *heir.yaml:4:36: error: *"
 }
 
-pending_a_program_that_cannot_be_executed() {
+story_a_program_that_cannot_be_executed() {
 	touch unfit
 	config <<-END
 		applications: {svc: {supervisor: {children: [{id: s, exec: [no_such_program]}, {id: t, exec: ["$DIR/unfit"]}]}}}

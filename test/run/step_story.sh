@@ -35,7 +35,7 @@ story_a_failure_before_the_switch_changes_nothing() {
 	expect 'takeover' "$(heir takeover --json svc b | jq -r .result)" done
 }
 
-pending_a_failure_after_the_switch_switches_back() {
+story_a_failure_after_the_switch_switches_back() {
 	service "$steps"
 	local old point counter=5
 	old=$(owner svc)
@@ -56,7 +56,7 @@ pending_a_failure_after_the_switch_switches_back() {
 }
 
 # An error of the callback that heir has a meaning for as well is still the callback's.
-pending_an_error_of_a_callback_is_not_taken_for_heirs_own() {
+story_an_error_of_a_callback_is_not_taken_for_heirs_own() {
 	service "$steps"
 	local code
 	for code in -1017 -1022 -1010 -1009 -1011; do

@@ -145,8 +145,8 @@ children() { app "$1" '[.children[] | "\(.id)=\(.pid)"] | join(" ")'; }
 leader() { status ".nodes[] | select(.name == \"$1\") | .pid"; }
 instance() { app "$1" ".instances[] | select(.node == \"$2\") | .state"; } # APPLICATION NODE
 whereis() { heir whereis --json "$1" | jq -r "$2" || [ "${PIPESTATUS[0]}" = 3 ]; }
-last_move() { heir steps --json -n 1 "$1" | jq -r ".[0] | $2"; } # APPLICATION FILTER
-moves() { heir steps --json -n 100 "$1" | jq -r "$2"; }
+last_move() { heir steps --json --all -n 1 "$1" | jq -r ".[0] | $2"; } # APPLICATION FILTER
+moves() { heir steps --json --all -n 100 "$1" | jq -r "$2"; }
 
 # kill -9 of the owner's first process; returns when another has its place.
 kill_owner() { # APPLICATION

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECOND INT64_C(1000000000)
+#define SECOND	   INT64_C(1000000000)
 #define PORT_FIRST 10000 /* below what the kernel gives to those that connect */
 #define PORT_COUNT 20000
 
@@ -75,8 +75,9 @@ static int caller(const char *name)
 			error = rc;
 		}
 	}
-	printf("answered=%ld unknown=%ld failed=%ld odd=%ld last=%ld silence_us=%lld error=%s\n", answered, unknown, failed,
-	       doubled, last, (long long)silence / 1000, error ? heir_strerror(error) : "none");
+	printf("answered=%ld unknown=%ld failed=%ld odd=%ld last=%ld silence_us=%lld error=%s\n", answered,
+	       unknown, failed, doubled, last, (long long)silence / 1000,
+	       error ? heir_strerror(error) : "none");
 	heir_close(h);
 	return failed ? 1 : 0;
 }

@@ -21,14 +21,14 @@
 
 struct story {
 	heir_t *h;
-	const char *name;   /* of the service */
-	const char *lock;   /* a file, locked from start to stop */
-	const char *lock_at;/* a phase in which to lock it instead of in start */
+	const char *name;    /* of the service */
+	const char *lock;    /* a file, locked from start to stop */
+	const char *lock_at; /* a phase in which to lock it instead of in start */
 	int on_heap, helper, upgrades, lock_fd;
-	long resident;      /* MiB to touch in init */
+	long resident; /* MiB to touch in init */
 	uint64_t version;
-	long count;         /* on the heap */
-	int fetched;        /* the heap was given away */
+	long count;  /* on the heap */
+	int fetched; /* the heap was given away */
 };
 
 static const char *variable(const char *name)
@@ -49,9 +49,10 @@ __attribute__((format(printf, 2, 3))) static void say(const char *point, const c
 	vsnprintf(detail, sizeof(detail), format, args);
 	va_end(args);
 	clock_gettime(CLOCK_MONOTONIC, &now);
-	n = snprintf(line, sizeof(line), "%lld %s %s %s %s %d%s%s\n", (long long)now.tv_sec * 1000000000 + now.tv_nsec, point,
-	             variable("HEIR_NODE"), variable("HEIR_APPLICATION"), variable("HEIR_CHILD"), (int)getpid(),
-	             *detail ? " " : "", detail);
+	n = snprintf(line, sizeof(line), "%lld %s %s %s %s %d%s%s\n",
+		     (long long)now.tv_sec * 1000000000 + now.tv_nsec, point, variable("HEIR_NODE"),
+		     variable("HEIR_APPLICATION"), variable("HEIR_CHILD"), (int)getpid(), *detail ? " " : "",
+		     detail);
 	snprintf(path, sizeof(path), "%s/events", variable("STORY_DIR"));
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, line, (size_t)n) != n)
@@ -69,7 +70,11 @@ static int find_order(const char *point, char *path, size_t size, char *text, si
 		ssize_t n;
 		int fd;
 
-		snprintf(path, size, k == 0 ? "%s/at.%s.%s.%s" : k == 1 ? "%s/at.%s.%s" : "%s/at.%s", dir, point, node, child);
+		snprintf(path, size,
+			 k == 0	  ? "%s/at.%s.%s.%s"
+			 : k == 1 ? "%s/at.%s.%s"
+				  : "%s/at.%s",
+			 dir, point, node, child);
 		fd = open(path, O_RDONLY | O_CLOEXEC);
 		if (fd < 0)
 			continue;
@@ -172,7 +177,8 @@ static int start(heir_t *h, const struct heir_start *start, void *arg)
 {
 	static const char *const types[] = {"?", "normal", "takeover", "failover", "local"};
 	struct story *s = arg;
-	int rc = at("start", "%s %s %u", types[start->type], *start->from ? start->from : "-", start->generation);
+	int rc = at("start", "%s %s %u", types[start->type], *start->from ? start->from : "-",
+		    start->generation);
 
 	(void)h;
 	if (rc == 0 && s->lock && !s->lock_at)
@@ -368,8 +374,17 @@ static int upgrade(heir_t *h, uint64_t from, void *arg)
 
 static int serve(struct story *s)
 {
-	struct heir_worker worker = {sizeof(worker), s->version, init, start, start_phase, handle, lost, regained, prep_stop,
-	                             stop, s->upgrades ? upgrade : NULL};
+	struct heir_worker worker = {sizeof(worker),
+				     s->version,
+				     init,
+				     start,
+				     start_phase,
+				     handle,
+				     lost,
+				     regained,
+				     prep_stop,
+				     stop,
+				     s->upgrades ? upgrade : NULL};
 	heir_t *h;
 	int rc = at("main", "%s", "");
 
@@ -387,19 +402,25 @@ static int serve(struct story *s)
 
 static int usage(void)
 {
-	fputs("usage: story_worker [--name NAME] [--heap] [--lock FILE [--lock-at PHASE] [--helper]] [--resident MIB]\n"
+	fputs("usage: story_worker [--name NAME] [--heap] [--lock FILE [--lock-at PHASE] [--helper]] "
+	      "[--resident MIB]\n"
 	      "       [--version N] [--upgrades]\n"
-	      "       story_worker free_port | caller NAME | fill NAME | drop_call NAME TEXT\n", stderr);
+	      "       story_worker free_port | caller NAME | fill NAME | drop_call NAME TEXT\n",
+	      stderr);
 	return 2;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"name", required_argument, NULL, 'n'},    {"heap", no_argument, NULL, 'h'},
-		{"lock", required_argument, NULL, 'l'},    {"lock-at", required_argument, NULL, 'a'},
-		{"helper", no_argument, NULL, 'H'},        {"resident", required_argument, NULL, 'r'},
-		{"version", required_argument, NULL, 'v'}, {"upgrades", no_argument, NULL, 'u'},
+		{"name", required_argument, NULL, 'n'},
+		{"heap", no_argument, NULL, 'h'},
+		{"lock", required_argument, NULL, 'l'},
+		{"lock-at", required_argument, NULL, 'a'},
+		{"helper", no_argument, NULL, 'H'},
+		{"resident", required_argument, NULL, 'r'},
+		{"version", required_argument, NULL, 'v'},
+		{"upgrades", no_argument, NULL, 'u'},
 		{NULL, 0, NULL, 0},
 	};
 	static struct story s = {.name = "svc", .version = 1, .lock_fd = -1};
@@ -407,15 +428,32 @@ int main(int argc, char **argv)
 
 	while ((letter = getopt_long(argc, argv, "", options, NULL)) != -1)
 		switch (letter) {
-		case 'n': s.name = optarg; break;
-		case 'h': s.on_heap = 1; break;
-		case 'l': s.lock = optarg; break;
-		case 'a': s.lock_at = optarg; break;
-		case 'H': s.helper = 1; break;
-		case 'r': s.resident = atol(optarg); break;
-		case 'v': s.version = (uint64_t)atol(optarg); break;
-		case 'u': s.upgrades = 1; break;
-		default: return usage();
+		case 'n':
+			s.name = optarg;
+			break;
+		case 'h':
+			s.on_heap = 1;
+			break;
+		case 'l':
+			s.lock = optarg;
+			break;
+		case 'a':
+			s.lock_at = optarg;
+			break;
+		case 'H':
+			s.helper = 1;
+			break;
+		case 'r':
+			s.resident = atol(optarg);
+			break;
+		case 'v':
+			s.version = (uint64_t)atol(optarg);
+			break;
+		case 'u':
+			s.upgrades = 1;
+			break;
+		default:
+			return usage();
 		}
 	if (optind < argc)
 		return story_client(argc - optind, argv + optind, usage);

@@ -28,7 +28,7 @@ story_a_worker_that_dies_while_the_domain_stops() {
 # It does not come back from its handler: fenced at yield_timeout, its transaction undone, the message handled again.
 story_an_owner_that_hangs_in_a_transaction() {
 	service 'yield_timeout: 200ms'
-	local old=
+	local old
 	old=$(owner svc)
 	call svc 'add 5' > /dev/null
 	at marked.a hang
@@ -49,7 +49,7 @@ story_a_target_that_is_stopped_in_a_step() {
 	local point counter=0
 	for point in start phase_warm phase_takeover phase_go; do
 		at "$point" once stop
-		heir takeover svc "$(other_node)" > /dev/null 2>&1 && fail "takeover succeeds, $point"
+		expect_exit 1 heir takeover svc "$(other_node)"
 		counter=$((counter + 1))
 		expect "the counter, $point" "$(call --timeout 20s svc 'add 1')" $counter
 		wait_protected svc

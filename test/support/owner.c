@@ -1,50 +1,60 @@
 /* SPDX-License-Identifier: ISC */
 #include "support/owner.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <cmocka.h>
+
+static pid_t first; /* the test itself, not a child of it */
+
+__attribute__((constructor)) static void note_first(void)
+{
+	first = getpid();
+}
+
 void owner_fail(const char *file, int line, const char *what)
 {
+	if (getpid() == first)
+		fail_msg("%s:%d: %s", file, line, what);
 	fprintf(stderr, "%s:%d: %s\n", file, line, what);
 	_exit(OWNER_FAILED);
 }
 
-heir_t *owner_open(void)
+heir_t *owner_open(const char *domain, int node)
 {
-	struct slot_place place = {KIND_WORKER, -1, 0, 0};
-	uint64_t old = 0;
+	struct slot_place place = {KIND_WORKER, node, 0, 0};
+	uint64_t old;
 	heir_t *h;
 
-	MUST(getenv("HEIR_NODE"));
-	place.node = getenv("HEIR_NODE")[0] - 'a';
-	MUST(lib_open(getenv("HEIR_DOMAIN"), place, &h) == 0);
+	MUST(lib_open(domain, place, &h) == 0);
 	MUST(state_map(&h->shm, 0, 0, &h->state) == 0);
-	MUST(atom_cas(&h->shm.roles[0].candidate[place.node], &old, h->self));
+	old = atom_load_acquire(&h->shm.roles[0].candidate[node]);
+	MUST(!old || handle_gone(&h->shm, old));
+	MUST(atom_cas(&h->shm.roles[0].candidate[node], &old, h->self));
 	atom_store_release(&h->shm.slots[h->slot].ready, WORKER_STANDBY);
 	return h;
 }
 
+int owner_acquire(heir_t *h, enum acquire_how how, struct acquired *ret)
+{
+	return app_acquire(&h->shm, 0, h->self, how, &h->state, ret);
+}
+
 void owner_serve(heir_t *h)
 {
-	struct acquired got;
 	uint64_t old, now;
 
-	MUST(app_acquire(&h->shm, 0, h->self, ACQUIRE_CLAIM, &h->state, &got) == 0);
 	MUST(control_apply(&h->shm.apps[0].control, &old, &now, control_serve, h->slot) == 0);
 	atom_store_release(&h->shm.slots[h->slot].ready, WORKER_SERVING);
 }
 
-heir_t *owner_client(void)
+struct control owner_control(const struct shm *shm)
 {
-	heir_t *h;
-
-	MUST(heir_open(getenv("HEIR_DOMAIN"), 0, &h) == 0);
-	return h;
-}
-
-struct control owner_control(heir_t *h)
-{
-	return control_unpack(atom_load_acquire(&h->shm.apps[0].control));
+	return control_unpack(atom_load_acquire(&shm->apps[0].control));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A worker of the lead role without its loop, for tests that make each step themselves. Used in forked children, so it ends
- * the process with OWNER_FAILED where something is not as it should be. HEIR_DOMAIN and HEIR_NODE say where: domain_fork().
+ * A worker of the lead role without its loop, for tests that make each step themselves. In the test's own process as well
+ * as in forked children: where something is not as it must be, a child ends with OWNER_FAILED, the test itself fails.
  */
 #ifndef HEIR_TEST_OWNER_H
 #define HEIR_TEST_OWNER_H
@@ -19,12 +19,11 @@
 	} while (0)
 
 _Noreturn void owner_fail(const char *file, int line, const char *what);
-/* A worker with the state mapped, candidate of its node. */
-heir_t *owner_open(void);
-/* Claims (or is already owner), and serves. */
+/* A ready standby: the state mapped, candidate of its node. */
+heir_t *owner_open(const char *domain, int node);
+int owner_acquire(heir_t *h, enum acquire_how how, struct acquired *ret);
+/* MOVING -> SERVING */
 void owner_serve(heir_t *h);
-/* A client of the domain. */
-heir_t *owner_client(void);
-struct control owner_control(heir_t *h);
+struct control owner_control(const struct shm *shm);
 
 #endif

@@ -1,0 +1,801 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Ownership taken in every way: from the dead, from the stopped, over open transactions, from whoever was just taking it;
+ * with deaths and stops at every point of a transaction and of a recovery. Each time what was called is done once.
+ */
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/futex.h"
+#include "lib/txn.h"
+#include "name/names.h"
+#include "proc/bury.h"
+#include "support/domain.h"
+#include "support/owner.h"
+#include "support/points.h"
+
+#define SECOND INT64_C(1000000000)
+#define YIELD 3000000 /* ns */
+#define CELLS 64u
+#define BOX 1u /* the second role's mailbox, name "box" */
+
+static struct domain d;
+static bool is_open;
+
+static void begin_domain(void)
+{
+	domain_init(&d, &(struct domain_options){.roles = 2, .cells = CELLS, .slots = 12, .yield_timeout = YIELD});
+	is_open = true;
+	assert_int_equal(names_register(&d.shm, handle_slot(d.leader[0]), "box", 3, name_binding_role(0, 1), NULL, NULL),
+			 0);
+}
+
+static void end_domain(void)
+{
+	if (is_open)
+		domain_finish(&d);
+	is_open = false;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	begin_domain();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	points_disarm();
+	end_domain();
+	return 0;
+}
+
+static struct control word(void)
+{
+	return owner_control(&d.shm);
+}
+
+static uint64_t *counter(heir_t *h)
+{
+	return (uint64_t *)(void *)h->state.data;
+}
+
+/* "inc": one more, said to the caller, and to the box. */
+static int increment(heir_t *h, const struct heir_message *m, void *arg)
+{
+	uint64_t *n = counter(h);
+	(void)m;
+	(void)arg;
+
+	MUST(heir_mark(h, n, sizeof(*n)) == 0);
+	++*n;
+	MUST(heir_send(h, "box", n, sizeof(*n)) == 0);
+	MUST(heir_reply(h, n, sizeof(*n)) == 0);
+	return 0;
+}
+
+static int serve_one(heir_t *h)
+{
+	return txn_message(h, 0, increment, NULL);
+}
+
+/* A transaction that is left open, with the counter at 99. */
+static void open_dirty(heir_t *h)
+{
+	MUST(heir_begin(h) == 0);
+	MUST(heir_mark(h, counter(h), 8) == 0);
+	*counter(h) = 99;
+}
+
+enum what { REST, DIRTY };
+struct owner {
+	enum what what;
+	int node;
+	enum points_how how;
+	int n;
+};
+
+/* Serves one message; then stops, as told, until it is killed or continued; then tries a transaction. */
+static int own(void *arg)
+{
+	const struct owner *o = arg;
+	struct acquired got;
+	heir_t *h = owner_open(d.name, o->node);
+	int rc;
+
+	MUST(owner_acquire(h, ACQUIRE_CLAIM, &got) == 0);
+	owner_serve(h);
+	MUST(serve_one(h) == 1);
+	if (o->what == DIRTY)
+		open_dirty(h);
+	raise(SIGSTOP);
+	if (o->what == DIRTY)
+		return heir_commit(h) == 0 ? 1 : 0;
+	rc = heir_begin(h);
+	return rc == HEIR_ESTALE ? 2 : rc == 0 ? 3 : 4;
+}
+
+/* The owner on node a, stopped as described, and what it had committed. */
+static pid_t begin_owner(heir_t *client, enum what what, struct heir_ticket *ret)
+{
+	struct owner o = {what, 0, 0, 0};
+	int status;
+	pid_t pid;
+
+	assert_int_equal(heir_call_start(client, "app", "inc", 3, ret), 0);
+	pid = domain_fork(&d, NULL, own, &o);
+	assert_int_equal(points_wait(pid, &status), POINTS_STOPPED);
+	return pid;
+}
+
+static uint64_t finish_call(heir_t *client, struct heir_ticket t)
+{
+	uint64_t n = 0;
+	size_t size = sizeof(n);
+
+	assert_int_equal(heir_call_finish(client, t, &n, &size, 20 * SECOND), 0);
+	assert_int_equal(size, sizeof(n));
+	return n;
+}
+
+static heir_t *open_client(void)
+{
+	heir_t *h;
+
+	assert_int_equal(heir_open(d.name, 0, &h), 0);
+	return h;
+}
+
+static void test_claim_at_rest(void **state)
+{
+	heir_t *client = open_client(), *b = owner_open(d.name, 1);
+	struct acquired got = {.generation = 77}, was = got;
+	struct heir_ticket t;
+	pid_t a = begin_owner(client, REST, &t);
+	struct control c = word();
+	uint64_t owner = slot_handle(&d.shm, c.owner);
+	(void)state;
+
+	/* Not while it lives, be it stopped. */
+	assert_int_equal(owner_acquire(b, ACQUIRE_CLAIM, &got), HEIR_EAGAIN);
+	assert_memory_equal(&got, &was, sizeof(got));
+	domain_kill(&d, a);
+	assert_int_equal(owner_acquire(b, ACQUIRE_CLAIM, &got), 0);
+	assert_int_equal(got.previous, owner);
+	assert_int_equal(got.generation, c.generation + 1);
+	assert_int_equal(got.undone, 0);
+	assert_int_equal(got.forced, 0);
+	assert_int_equal(word().phase, PHASE_MOVING);
+	assert_int_equal(word().owner, b->slot);
+	assert_int_equal(owner_acquire(b, ACQUIRE_CLAIM, &got), HEIR_EALREADY);
+	assert_int_equal(*counter(b), 1);
+	assert_int_equal(finish_call(client, t), 1);
+	heir_close(b);
+	heir_close(client);
+}
+
+static void test_claim_over_open(void **state)
+{
+	heir_t *client = open_client(), *b = owner_open(d.name, 1);
+	struct acquired got;
+	struct heir_ticket t;
+	pid_t a = begin_owner(client, DIRTY, &t);
+	struct control c = word();
+	(void)state;
+
+	assert_int_equal(c.open, 1);
+	assert_int_equal(*counter(b), 99);
+	assert_int_equal(owner_acquire(b, ACQUIRE_CLAIM, &got), HEIR_EAGAIN);
+	assert_int_equal(*counter(b), 99); /* Invariant 4: nothing is undone under a writer that may live */
+	domain_kill(&d, a);
+	assert_int_equal(owner_acquire(b, ACQUIRE_CLAIM, &got), 0);
+	assert_int_equal(got.undone, 1);
+	assert_int_equal(*counter(b), 1);
+	assert_int_equal(word().open, 0);
+	assert_int_equal(word().parity, c.parity);
+	assert_int_equal(got.generation, c.generation + 2); /* claimed, recovered */
+	assert_int_equal(finish_call(client, t), 1);
+	heir_close(b);
+	heir_close(client);
+}
+
+/* At rest a stopped owner is switched away from at once; when it wakes, its begin is refused. Invariant 4 */
+static void test_switch_from_stopped(void **state)
+{
+	heir_t *client = open_client(), *b = owner_open(d.name, 1);
+	struct acquired got;
+	struct heir_ticket t;
+	pid_t a = begin_owner(client, REST, &t);
+	int status;
+	(void)state;
+
+	assert_int_equal(owner_acquire(b, ACQUIRE_SWITCH, &got), 0);
+	assert_int_equal(got.forced, 0);
+	assert_true(handle_alive(&d.shm, got.previous));
+	owner_serve(b);
+	open_dirty(b);
+	points_continue(a);
+	assert_int_equal(points_wait(a, &status), POINTS_ENDED);
+	assert_int_equal(status, 2);
+	assert_int_equal(*counter(b), 99);
+	assert_int_equal(heir_commit(b), 0);
+	heir_close(b);
+	heir_close(client);
+}
+
+/* Open and stopped: fenced at the deadline, undone, forced. Invariant 4 */
+static void test_switch_over_stopped_writer(void **state)
+{
+	heir_t *client = open_client(), *b = owner_open(d.name, 1);
+	struct acquired got;
+	struct heir_ticket t;
+	pid_t a = begin_owner(client, DIRTY, &t);
+	int status;
+	(void)state;
+
+	assert_int_equal(owner_acquire(b, ACQUIRE_SWITCH, &got), 0);
+	assert_int_equal(got.forced, 1);
+	assert_int_equal(got.undone, 1);
+	assert_int_equal(*counter(b), 1);
+	assert_int_equal(points_wait(a, &status), POINTS_DIED);
+	heir_close(b);
+	heir_close(client);
+}
+
+static int target(void *arg)
+{
+	struct acquired got;
+	heir_t *h = owner_open(d.name, 1);
+	(void)arg;
+
+	MUST(owner_acquire(h, ACQUIRE_SWITCH, &got) == 0);
+	MUST(!got.forced && !got.undone);
+	return 0;
+}
+
+static void await_word(bool (*is)(struct control c))
+{
+	int64_t deadline = deadline_after(20 * SECOND);
+
+	while (!is(word())) {
+		assert_false(deadline_passed(deadline));
+		usleep(100);
+	}
+}
+
+static bool is_wanted(struct control c)
+{
+	return c.want;
+}
+
+/* Open and running: no new begin once it is wanted, and the switch with the commit. Invariant 4 */
+static void test_switch_waits_for_commit(void **state)
+{
+	heir_t *a = owner_open(d.name, 0);
+	struct acquired got;
+	pid_t b;
+	int status;
+	(void)state;
+
+	d.shm.apps[0].yield_timeout = 20 * SECOND;
+	assert_int_equal(owner_acquire(a, ACQUIRE_CLAIM, &got), 0);
+	owner_serve(a);
+	open_dirty(a);
+	b = domain_fork(&d, NULL, target, NULL);
+	await_word(is_wanted);
+	*counter(a) = 100;
+	assert_int_equal(heir_commit(a), 0);
+	/* It is taken at once, or waits to be: either way there is no new transaction here. */
+	status = heir_begin(a);
+	assert_true(status == HEIR_EWANTED || status == HEIR_ESTALE);
+	assert_int_equal(points_wait(b, &status), POINTS_ENDED);
+	assert_int_equal(status, 0);
+	assert_int_equal(heir_begin(a), HEIR_ESTALE);
+	assert_int_equal(*counter(a), 100);
+	heir_close(a);
+}
+
+/* A writer that cannot be killed is never declared dead; who wanted the application gives that up. Invariants 4 and 6 */
+static void test_writer_that_cannot_be_fenced(void **state)
+{
+	heir_t *a = owner_open(d.name, 0), *b;
+	struct acquired got;
+	struct slot_word w, other;
+	(void)state;
+
+	assert_int_equal(owner_acquire(a, ACQUIRE_CLAIM, &got), 0);
+	owner_serve(a);
+	open_dirty(a);
+	w = other = slot_unpack(atom_load_seq(&d.shm.slots[a->slot].word));
+	other.pid = 1;
+	b = owner_open(d.name, 1);
+	atom_store_seq(&d.shm.slots[a->slot].word, slot_pack(other));
+	assert_int_equal(owner_acquire(b, ACQUIRE_SWITCH, &got), HEIR_ETIMEDOUT);
+	assert_int_equal(word().want, 0);
+	assert_int_equal(word().owner, a->slot);
+	atom_store_seq(&d.shm.slots[a->slot].word, slot_pack(w));
+	assert_int_equal(heir_commit(a), 0);
+	assert_int_equal(heir_begin(a), 0);
+	assert_int_equal(heir_abort(a), 0);
+	heir_close(b);
+	heir_close(a);
+}
+
+/*
+ * The story that is told at every point: node a has served one call; while it serves the second it dies, or stops. Node b
+ * recovers, and dies as well, or stops; node c goes on. Both calls are answered, counted and sent on once.
+ */
+static int serve_second(void *arg)
+{
+	const struct owner *o = arg;
+	struct acquired got;
+	heir_t *h = owner_open(d.name, 0);
+
+	MUST(owner_acquire(h, ACQUIRE_CLAIM, &got) == 0);
+	owner_serve(h);
+	MUST(serve_one(h) == 1);
+	points_arm(o->how, o->n);
+	(void)serve_one(h);
+	return 0;
+}
+
+/* Claims from a, serves what there is. It may be told anything, as it may be stale by then. */
+static int take_over(void *arg)
+{
+	const struct owner *o = arg;
+	struct acquired got;
+	heir_t *h = owner_open(d.name, o->node);
+	uint64_t old, now;
+
+	points_arm(o->how, o->n);
+	if (owner_acquire(h, ACQUIRE_CLAIM, &got) == 0 &&
+	    control_apply(&h->shm.apps[0].control, &old, &now, control_serve, h->slot) == 0)
+		while (serve_one(h) == 1)
+			;
+	return 0;
+}
+
+struct tale {
+	heir_t *client;
+	struct heir_ticket first, second;
+	const char *died; /* where a did */
+	char where[64];
+};
+
+static void begin_tale(struct tale *t)
+{
+	begin_domain();
+	t->client = open_client();
+	assert_int_equal(heir_call_start(t->client, "app", "inc", 3, &t->first), 0);
+	assert_int_equal(heir_call_start(t->client, "app", "inc", 3, &t->second), 0);
+}
+
+static unsigned count_free(void)
+{
+	unsigned n = 0;
+
+	for (uint32_t i = 1; i < d.shm.limits.cells; i++)
+		n += cell_unpack(atom_load_acquire(&shm_cell(&d.shm, i)->word)).state == CELL_FREE;
+	return n;
+}
+
+static void read_box(uint64_t expected)
+{
+	struct mail_head head;
+	uint64_t n;
+
+	assert_int_equal(mailbox_peek(&d.shm, BOX, &head), 1);
+	assert_int_equal(mailbox_take(&d.shm, handle_slot(d.leader[0]), &head), 0);
+	memcpy(&n, shm_cell_data(shm_cell(&d.shm, head.ref.cell)) + 3, sizeof(n));
+	assert_int_equal(n, expected);
+	mailbox_pass(&d.shm, BOX, head.ticket, head.ref.cell);
+	mail_answer(&d.shm, head.ref);
+}
+
+/* c takes over, and serves what is left. */
+static void end_tale(struct tale *t, pid_t stale)
+{
+	heir_t *c = owner_open(d.name, 2);
+	struct mail_head head;
+	struct acquired got;
+	int status;
+
+	assert_int_equal(owner_acquire(c, ACQUIRE_SWITCH, &got), 0);
+	owner_serve(c);
+	while (serve_one(c) == 1)
+		;
+	assert_int_equal(*counter(c), 2);
+	if (stale) {
+		/* It goes on, in the middle of a transaction of its successor's. */
+		open_dirty(c);
+		points_continue(stale);
+		(void)points_wait(stale, &status);
+		assert_int_equal(*counter(c), 99);
+		assert_int_equal(heir_abort(c), 0);
+	}
+	assert_int_equal(*counter(c), 2); /* Invariant 5 */
+	assert_int_equal(finish_call(t->client, t->first), 1);
+	assert_int_equal(finish_call(t->client, t->second), 2);
+	(void)bury_all(&d.shm, handle_slot(d.leader[0]));
+	read_box(1);
+	read_box(2);
+	assert_int_equal(mailbox_peek(&d.shm, BOX, &head), 0);
+	assert_int_equal(mailbox_peek(&d.shm, 0, &head), 0);
+	assert_int_equal(count_free(), CELLS);
+	heir_close(c);
+	heir_close(t->client);
+	end_domain();
+}
+
+/* Does b find work to do? Then it dies at each of its points too. */
+static void test_deaths(void **state)
+{
+	struct owner a = {.how = POINTS_DIE, .n = 1};
+	enum points_end served = POINTS_DIED;
+	int status = 0, deaths = 0, nested = 0;
+	(void)state;
+
+	end_domain();
+	for (; served != POINTS_ENDED; a.n++) {
+		struct owner b = {.node = 1, .how = POINTS_DIE, .n = 1};
+		enum points_end recovered = POINTS_DIED;
+
+		for (; recovered != POINTS_ENDED; b.n++) {
+			struct tale t = {0};
+
+			begin_tale(&t);
+			served = points_wait(domain_fork(&d, NULL, serve_second, &a), &status);
+			assert_int_equal(status, 0);
+			recovered = points_wait(domain_fork(&d, NULL, take_over, &b), &status);
+			assert_int_equal(status, 0);
+			end_tale(&t, 0);
+			nested += recovered == POINTS_DIED;
+		}
+		deaths += served == POINTS_DIED;
+	}
+	print_message("the owner died at %d points, who recovered from it %d times\n", deaths, nested);
+	assert_true(deaths >= 15 && nested >= 200);
+}
+
+/* a stops at each point; c takes over, by force if it must; a goes on while c works. */
+static void test_stopped_owner(void **state)
+{
+	struct owner a = {.how = POINTS_STOP, .n = 1};
+	enum points_end served = POINTS_STOPPED;
+	int status = 0;
+	(void)state;
+
+	end_domain();
+	for (; served != POINTS_ENDED; a.n++) {
+		struct tale t = {0};
+		pid_t child;
+
+		begin_tale(&t);
+		child = domain_fork(&d, NULL, serve_second, &a);
+		served = points_wait(child, &status);
+		assert_int_equal(status, 0);
+		end_tale(&t, served == POINTS_STOPPED ? child : 0);
+	}
+	assert_true(a.n >= 15);
+}
+
+/* a dies in its worst moment, b stops at each point of the recovery, c recovers from both, b goes on while c works. */
+static void recover_from_stopped(const char *where)
+{
+	struct owner b = {.node = 1, .how = POINTS_STOP, .n = 1};
+	enum points_end recovered = POINTS_STOPPED;
+	int status = 0;
+
+	for (; recovered != POINTS_ENDED; b.n++) {
+		struct owner a = {.how = POINTS_DIE, .n = 1};
+		struct tale t = {0};
+		pid_t child;
+
+		for (;; a.n++) {
+			begin_tale(&t);
+			assert_int_equal(points_wait(domain_fork(&d, NULL, serve_second, &a), &status), POINTS_DIED);
+			if (strcmp(points_label(), where) == 0)
+				break;
+			heir_close(t.client);
+			end_domain();
+		}
+		child = domain_fork(&d, NULL, take_over, &b);
+		recovered = points_wait(child, &status);
+		assert_int_equal(status, 0);
+		end_tale(&t, recovered == POINTS_STOPPED ? child : 0);
+	}
+	assert_true(b.n >= 10);
+}
+
+static void test_stopped_recoverer(void **state)
+{
+	(void)state;
+	end_domain();
+	recover_from_stopped("state: marked");
+	recover_from_stopped("txn: closed");
+}
+
+static int acquire_and_report(void *arg)
+{
+	struct acquired got;
+	heir_t *h = owner_open(d.name, 1);
+	(void)arg;
+
+	/* Its first look sets want, the second sees it set. */
+	points_arm_at(POINTS_STOP, "recover: looking", 2);
+	return owner_acquire(h, ACQUIRE_SWITCH, &got) == 0 ? 0 : 1;
+}
+
+static int sit(void *arg)
+{
+	heir_t *h;
+	(void)arg;
+
+	MUST(heir_open(d.name, 0, &h) == 0);
+	while (pause() < 0)
+		;
+	return 0;
+}
+
+/*
+ * A target looks at an open word, and stops until its deadline is long past; the owner is dead, buried, its slot another's
+ * by then. That one is not killed in its stead. Invariant 10
+ */
+static void test_fence_hits_no_bystander(void **state)
+{
+	heir_t *client = open_client(), *c = owner_open(d.name, 2);
+	struct acquired got;
+	struct heir_ticket t;
+	pid_t a, b, other = 0;
+	uint32_t slot;
+	int status;
+	(void)state;
+
+	a = begin_owner(client, DIRTY, &t);
+	slot = word().owner;
+	b = domain_fork(&d, NULL, acquire_and_report, NULL);
+	assert_int_equal(points_wait(b, &status), POINTS_STOPPED);
+	assert_true(word().open && word().want);
+	domain_kill(&d, a);
+	assert_int_equal(owner_acquire(c, ACQUIRE_CLAIM, &got), 0);
+	owner_serve(c);
+	assert_true(bury_all(&d.shm, handle_slot(d.leader[0])) >= 1);
+	/* Bystanders, until one has the slot. */
+	for (int i = 0; i < 12 && !slot_handle(&d.shm, slot); i++) {
+		unsigned n = 0, before = 0;
+
+		for (uint32_t k = 1; k < d.shm.limits.slots; k++)
+			before += slot_handle(&d.shm, k) != 0;
+		other = domain_fork(&d, NULL, sit, NULL);
+		for (int64_t until = deadline_after(20 * SECOND); n <= before;) {
+			assert_false(deadline_passed(until));
+			for (uint32_t k = n = 0; ++k < d.shm.limits.slots;)
+				n += handle_alive(&d.shm, slot_handle(&d.shm, k));
+		}
+	}
+	assert_int_equal(handle_pid(&d.shm, slot_handle(&d.shm, slot)), other);
+	usleep(2 * YIELD / 1000); /* at least: the deadline is past */
+	points_continue(b);
+	assert_int_equal(points_wait(b, &status), POINTS_ENDED);
+	assert_int_equal(status, 0);
+	assert_int_equal(waitpid(other, &status, WNOHANG), 0);
+	assert_true(handle_alive(&d.shm, slot_handle(&d.shm, slot)));
+	heir_close(c);
+	heir_close(client);
+}
+
+/* While a switch-back to it may come, the slot of the old owner is not given to another. Invariants 1 and 6 */
+static void test_old_owner_dies_while_moving(void **state)
+{
+	heir_t *client = open_client(), *b = owner_open(d.name, 1);
+	struct acquired got;
+	struct heir_ticket t;
+	pid_t a = begin_owner(client, REST, &t);
+	uint64_t old, now;
+	(void)state;
+
+	assert_int_equal(owner_acquire(b, ACQUIRE_SWITCH, &got), 0);
+	assert_true(handle_alive(&d.shm, got.previous)); /* b is about to switch back, and is slow */
+	domain_kill(&d, a);
+	assert_int_equal(bury(&d.shm, handle_slot(d.leader[0]), got.previous), 0);
+	assert_int_equal(slot_handle(&d.shm, handle_slot(got.previous)), got.previous);
+	assert_int_equal(control_apply(&d.shm.apps[0].control, &old, &now, control_switch_back, b->slot,
+				       handle_slot(got.previous)),
+			 0);
+	/* The word names a dead owner, and no other: whoever is a candidate claims from it. */
+	assert_int_equal(bury(&d.shm, handle_slot(d.leader[0]), got.previous), 0);
+	assert_int_equal(owner_acquire(b, ACQUIRE_CLAIM, &got), 0);
+	owner_serve(b);
+	assert_int_equal(bury(&d.shm, handle_slot(d.leader[0]), got.previous), 1);
+	heir_close(b);
+	heir_close(client);
+}
+
+static int redo_and_stop(void *arg)
+{
+	struct acquired got;
+	heir_t *h = owner_open(d.name, 1);
+	(void)arg;
+
+	points_arm_at(POINTS_STOP, "recover: redone", 1);
+	(void)owner_acquire(h, ACQUIRE_SWITCH, &got);
+	return 0;
+}
+
+/* What is redone is not said for a generation that is past. Invariant 3 */
+static void test_redone_goes_forward(void **state)
+{
+	heir_t *c = owner_open(d.name, 2);
+	struct acquired got;
+	pid_t b = domain_fork(&d, NULL, redo_and_stop, NULL);
+	int status;
+	(void)state;
+
+	assert_int_equal(points_wait(b, &status), POINTS_STOPPED);
+	assert_int_equal(owner_acquire(c, ACQUIRE_SWITCH, &got), 0);
+	assert_int_equal(atom_load_seq(&d.shm.apps[0].redone), word().generation);
+	points_continue(b);
+	assert_int_equal(points_wait(b, &status), POINTS_ENDED);
+	assert_int_equal(atom_load_seq(&d.shm.apps[0].redone), word().generation);
+	heir_close(c);
+}
+
+/* Two claim at once: one gets it, the other is told. */
+static int claim(void *arg)
+{
+	heir_t *h = owner_open(d.name, *(int *)arg);
+	struct acquired got;
+	int rc;
+
+	raise(SIGSTOP);
+	rc = owner_acquire(h, ACQUIRE_CLAIM, &got);
+	if (rc == 0)
+		raise(SIGSTOP); /* alive until all have tried */
+	return rc == 0 ? 0 : rc == HEIR_EAGAIN ? 1 : 2;
+}
+
+static void test_claims_at_once(void **state)
+{
+	(void)state;
+	end_domain();
+	for (int round = 0; round < 30; round++) {
+		int nodes[2] = {1, 2}, status[2] = {0, 0}, winners = 0;
+		pid_t child[2];
+
+		begin_domain();
+		for (int i = 0; i < 2; i++) {
+			child[i] = domain_fork(&d, NULL, claim, &nodes[i]);
+			assert_int_equal(points_wait(child[i], &status[i]), POINTS_STOPPED);
+		}
+		for (int i = 0; i < 2; i++)
+			points_continue(child[i]);
+		for (int i = 0; i < 2; i++)
+			winners += points_wait(child[i], &status[i]) == POINTS_STOPPED;
+		assert_int_equal(winners, 1);
+		assert_int_equal(status[0] + status[1], 1);
+		end_domain();
+	}
+}
+
+static void test_release(void **state)
+{
+	heir_t *client = open_client();
+	struct heir_ticket t;
+	pid_t a = begin_owner(client, DIRTY, &t);
+	uint32_t changed = atom_load_seq(&d.shm.head->changed);
+	(void)state;
+
+	assert_int_equal(app_release(&d.shm, 0, d.leader[1]), HEIR_EAGAIN);
+	assert_int_equal(word().phase, PHASE_SERVING);
+	domain_kill(&d, a);
+	assert_int_equal(app_release(&d.shm, 0, d.leader[1]), 0);
+	assert_int_equal(word().phase, PHASE_DOWN);
+	assert_int_equal(word().owner, 0);
+	assert_true(atom_load_seq(&d.shm.head->changed) != changed);
+	assert_int_equal(finish_call(client, t), 1); /* what was committed was redone first */
+	assert_int_equal(app_release(&d.shm, 0, d.leader[1]), 0);
+	heir_close(client);
+}
+
+static int drive(void *arg)
+{
+	heir_t *h = owner_open(d.name, 1);
+	(void)arg;
+
+	MUST(move_begin(&h->shm, 0, h->self, HEIR_TAKEOVER, 1, 2, NULL) == 0);
+	raise(SIGSTOP);
+	move_end(&h->shm, 0, h->self); /* not its own any more */
+	return 0;
+}
+
+static void test_moves(void **state)
+{
+	heir_t *c = owner_open(d.name, 2);
+	struct move_word m, winner = {0};
+	pid_t b = domain_fork(&d, NULL, drive, NULL);
+	int status;
+	(void)state;
+
+	for (uint32_t i = 0; i < 4096; i++) {
+		m = (struct move_word){i & 0xfff, i & 0xff, i & 0xf, i & 0x1f, (i + 1) & 0x1f, (0xffffff - i) & 0xffffff};
+		struct move_word u = move_unpack(move_pack(m));
+
+		assert_memory_equal(&u, &m, sizeof(m));
+	}
+	assert_int_equal(points_wait(b, &status), POINTS_STOPPED);
+	/* The first wins; the second is told of it, though the winner is stopped. */
+	assert_int_equal(move_begin(&d.shm, 0, c->self, HEIR_TAKEOVER, 1, 3, &winner), HEIR_EBUSY);
+	assert_int_equal(winner.to, 2);
+	assert_int_equal(winner.type, HEIR_TAKEOVER);
+	assert_true(move_driver_alive(&d.shm, 0));
+	move_step(&d.shm, 0, c->self, 3, SECOND);
+	move_end(&d.shm, 0, c->self);
+	assert_int_equal(move_unpack(atom_load_seq(&d.shm.apps[0].move)).step, 0);
+	domain_kill(&d, b);
+	/* Invariant 2: whoever finds the driver dead replaces it. */
+	assert_false(move_driver_alive(&d.shm, 0));
+	assert_int_equal(move_begin(&d.shm, 0, c->self, HEIR_FAILOVER, 1, 3, &winner), 0);
+	assert_true(move_driver_alive(&d.shm, 0));
+	move_step(&d.shm, 0, c->self, 3, SECOND);
+	assert_int_equal(move_unpack(atom_load_seq(&d.shm.apps[0].move)).step, 3);
+	move_end(&d.shm, 0, c->self);
+	assert_false(move_driver_alive(&d.shm, 0));
+	heir_close(c);
+}
+
+/* Invariant 6: failovers beyond the intensity are refused, and counted anew after the period. */
+static void test_failover_count(void **state)
+{
+	struct shm_app *a = &d.shm.apps[0];
+	int64_t now = 1000 * SECOND;
+	(void)state;
+
+	a->failover_intensity = 3;
+	a->failover_period = (uint64_t)(10 * SECOND);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(failover_count(&d.shm, 0, now + i * SECOND), 0);
+	assert_int_equal(failover_count(&d.shm, 0, now + 9 * SECOND), HEIR_EFAILED);
+	assert_int_equal(failover_count(&d.shm, 0, now + 9 * SECOND), HEIR_EFAILED);
+	assert_int_equal(failover_count(&d.shm, 0, now + 10 * SECOND), 0);
+	assert_int_equal(failover_count(&d.shm, 0, now + 11 * SECOND), 0);
+	a->failover_intensity = 0;
+	assert_int_equal(failover_count(&d.shm, 0, now + 100 * SECOND), HEIR_EFAILED);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_claim_at_rest, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_claim_over_open, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_switch_from_stopped, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_switch_over_stopped_writer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_switch_waits_for_commit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_writer_that_cannot_be_fenced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_deaths, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stopped_owner, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stopped_recoverer, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fence_hits_no_bystander, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_old_owner_dies_while_moving, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_redone_goes_forward, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_claims_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_release, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_moves, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failover_count, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
