@@ -132,7 +132,8 @@ struct caller {
 	_Alignas(64) _Atomic uint32_t rounds; /* replies since it was told to */
 	_Atomic uint32_t window;              /* + 1 when a move begins, and when it has ended */
 	_Atomic int64_t silence;              /* the longest between two replies that touches one */
-	_Atomic int64_t end;                  /* of that silence */
+	_Atomic int32_t server;               /* who answered last */
+	_Atomic int64_t first_ns;             /* when that one answered first */
 	_Atomic int32_t error;
 	pid_t pid;
 };
@@ -172,12 +173,14 @@ static void call_on(struct caller *c, heir_t *h)
 			atomic_store(&c->error, error);
 			return;
 		}
+		if (pid != atomic_load(&c->server)) {
+			atomic_store(&c->first_ns, now);
+			atomic_store(&c->server, pid);
+		}
 		window = atomic_load(&c->window);
 		if (last && (window & 1 || window != before) &&
-			now - last > atomic_load(&c->silence)) {
+			now - last > atomic_load(&c->silence))
 			atomic_store(&c->silence, now - last);
-			atomic_store(&c->end, now);
-		}
 		last = now;
 		before = window;
 		atomic_fetch_add(&c->rounds, 1);
@@ -318,7 +321,6 @@ static bool one_calls(struct bench *b, struct heir_app_status *ret)
 
 static bool calls_no_more(struct bench *b)
 {
-	atomic_fetch_add(&b->caller->window, 1);
 	if (!caller_replies(b->caller, 2))
 		return complain("the caller", atomic_load(&b->caller->error));
 	atomic_store(&b->caller->run, 0);
@@ -344,6 +346,7 @@ static bool planned(struct bench *b, unsigned round)
 		error = HEIR_EFAILED;
 	if (error)
 		return complain("takeover", error);
+	atomic_fetch_add(&b->caller->window, 1);
 	if (!calls_no_more(b))
 		return false;
 	samples_add(&b->result->planned, atomic_load(&b->caller->silence));
@@ -352,16 +355,16 @@ static bool planned(struct bench *b, unsigned round)
 }
 
 /* Looked for now and then, so that this process is not in the way of those that make it so. */
-static bool served_elsewhere(struct bench *b, const char *node)
+static bool answered_by_another(struct caller *c, pid_t pid)
 {
 	int64_t deadline = measure_now() + TIMEOUT;
-	struct heir_app_status status;
 
 	do {
 		for (int i = 0; i < 5; i++)
 			pause_a_little();
-		if (heir_app_status(b->domain.h, "bench", &status) == 0 &&
-			status.state == HEIR_APP_RUNNING && strcmp(status.node, node) != 0)
+		if (atomic_load(&c->error))
+			return complain("the caller", atomic_load(&c->error));
+		if (atomic_load(&c->server) != pid)
 			return true;
 	} while (measure_now() < deadline);
 	return complain("after a kill", HEIR_ETIMEDOUT);
@@ -372,24 +375,25 @@ static bool crash(struct bench *b)
 	const struct barevictim victim = {.own = b->of->resident};
 	struct heir_app_status status;
 	int64_t limit, from;
+	pid_t owner;
 	int error = barelimit_crash(b->limit, victim, &limit), fd;
 
 	if (error)
 		return complain("the bare limit", error);
 	if (!one_calls(b, &status))
 		return false;
-	fd = (int)syscall(SYS_pidfd_open, status.child[0].pid, 0);
+	owner = status.child[0].pid;
+	fd = (int)syscall(SYS_pidfd_open, owner, 0);
 	if (fd < 0)
 		return complain("pidfd_open of the owner", -errno);
 	from = measure_now();
-	atomic_fetch_add(&b->caller->window, 1); /* its silences end after `from` */
 	syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
 	close(fd);
-	if (!served_elsewhere(b, status.node) || !calls_no_more(b))
+	if (!answered_by_another(b->caller, owner))
 		return false;
-	samples_add(&b->result->crash, atomic_load(&b->caller->end) - from);
+	samples_add(&b->result->crash, atomic_load(&b->caller->first_ns) - from);
 	samples_add(&b->result->crash_limit, limit);
-	return is_protected(b, &status) &&
+	return calls_no_more(b) && is_protected(b, &status) &&
 	       names_follow(b, NAMES_LOOKED_UP, status.child[0].pid);
 }
 

@@ -270,7 +270,8 @@ struct app_step app_step(const struct app_view *v)
 		return other(v);
 	case OWNER_DEAD:
 		/* What a leader before this one ran, and that died with it, is for others first. */
-		return v->owner_here && (v->served || v->first_start || !v->other_up || v->duty != DUTY_RUN)
+		return v->owner_here && (v->served || v->yielded || v->first_start ||
+		                         !v->other_up || v->duty != DUTY_RUN)
 		               ? dead_here(v)
 		               : dead_elsewhere(v);
 	}

@@ -29,11 +29,9 @@ static void wake(_Atomic uint32_t *word)
 	syscall(SYS_futex, word, FUTEX_WAKE, INT32_MAX, NULL, NULL, 0);
 }
 
-static void wait_while(_Atomic uint32_t *word, uint32_t value)
+static void wait_while(_Atomic uint32_t *word, uint32_t value, const struct timespec *timeout)
 {
-	struct timespec look = {.tv_nsec = LOOK_NS};
-
-	syscall(SYS_futex, word, FUTEX_WAIT, value, &look, NULL, 0);
+	syscall(SYS_futex, word, FUTEX_WAIT, value, timeout, NULL, 0);
 }
 
 static const char *const around[DEMO_KINDS] = {
@@ -89,7 +87,7 @@ bool client_goes_on(struct demo_client *client)
 
 	while ((gate = atomic_load(&client->record->gate)) == GATE_PAUSE) {
 		tell(client, CLIENT_PAUSED);
-		wait_while(&client->record->gate, GATE_PAUSE);
+		wait_while(&client->record->gate, GATE_PAUSE, NULL);
 		client->last = 0;
 	}
 	if (gate == GATE_RUN)
@@ -159,6 +157,16 @@ static void audit(struct demo_client *client, heir_t *h, struct ledger *books)
 	account(client, books);
 }
 
+static heir_t *open_domain(struct demo_client *client)
+{
+	heir_t *h;
+	int error = heir_open(client->load->domain, 0, &h);
+
+	if (error)
+		client_failed(client, "cannot open the domain: %s", heir_strerror(error));
+	return error ? NULL : h;
+}
+
 void mail_client(struct demo_client *client)
 {
 	char command[32], reply[256];
@@ -166,13 +174,11 @@ void mail_client(struct demo_client *client)
 	uint64_t value;
 	int64_t from, to;
 	size_t size;
-	heir_t *h;
-	int error = heir_open(client->load->domain, 0, &h);
+	heir_t *h = open_domain(client);
+	int error;
 
-	if (error) {
-		client_failed(client, "cannot open the domain: %s", heir_strerror(error));
+	if (!h)
 		return;
-	}
 	snprintf(command, sizeof(command), "INCR mail-%d", client->number);
 	while (client_goes_on(client)) {
 		from = measure_now();
@@ -197,6 +203,34 @@ void mail_client(struct demo_client *client)
 	heir_close(h);
 }
 
+void probe_client(struct demo_client *client)
+{
+	static const char key[] = "process_id:";
+	struct demo_record *record = client->record;
+	char reply[1024], *found;
+	heir_t *h = open_domain(client);
+	int64_t now;
+	size_t size;
+	int error;
+
+	while (h && client_goes_on(client)) {
+		error = call(h, "INFO server", reply, sizeof(reply) - 1, &size);
+		now = measure_now();
+		if (error) {
+			client_failed(client, "INFO server: %s", heir_strerror(error));
+			continue;
+		}
+		reply[size] = '\0';
+		found = strstr(reply, key);
+		if (found && atoi(found + strlen(key)) != atomic_load(&record->server)) {
+			atomic_store(&record->first_ns, now);
+			atomic_store(&record->server, atoi(found + strlen(key)));
+		}
+		client_replied(client, now);
+	}
+	heir_close(h);
+}
+
 static _Noreturn void run_client(const struct demo_load *load, int i, pid_t runner)
 {
 	struct demo_client client = {
@@ -211,9 +245,11 @@ static _Noreturn void run_client(const struct demo_load *load, int i, pid_t runn
 	if (load_is_mail(i)) {
 		client.number = i + 1;
 		mail_client(&client);
-	} else {
+	} else if (i < DEMO_LOADERS) {
 		client.number = i - DEMO_MAIL_CLIENTS + 1;
 		tcp_client(&client);
+	} else {
+		probe_client(&client);
 	}
 	tell(&client, CLIENT_DONE);
 	_exit(0);
@@ -241,6 +277,7 @@ int load_start(struct demo_load *load, const char *domain, uint16_t port, size_t
 		if (!load->record[i])
 			return -ENOMEM;
 	}
+	atomic_store(&load->record[DEMO_PROBE]->gate, GATE_PAUSE);
 	for (int i = 0; i < DEMO_CLIENTS; i++) {
 		load->pid[i] = fork();
 		if (load->pid[i] == 0)
@@ -262,6 +299,7 @@ bool load_gate(struct demo_load *load, int client, enum demo_gate gate)
 {
 	static const enum demo_state reached[] = {
 		[GATE_RUN] = CLIENT_RUNNING, [GATE_PAUSE] = CLIENT_PAUSED, [GATE_FINISH] = CLIENT_DONE};
+	static const struct timespec look = {.tv_nsec = LOOK_NS};
 	struct demo_record *record = load->record[client];
 	int64_t deadline = measure_now() + GATE_TIMEOUT;
 	uint32_t state;
@@ -271,20 +309,20 @@ bool load_gate(struct demo_load *load, int client, enum demo_gate gate)
 	while ((state = atomic_load(&record->state)) != reached[gate]) {
 		if (measure_now() > deadline || has_ended(load->pid[client]))
 			return atomic_load(&record->state) == reached[gate];
-		wait_while(&record->state, state);
+		wait_while(&record->state, state, &look);
 	}
 	return true;
 }
 
-bool load_gate_all(struct demo_load *load, enum demo_gate gate)
+bool load_gate_loaders(struct demo_load *load, enum demo_gate gate)
 {
 	bool all = true;
 
-	for (int i = 0; i < DEMO_CLIENTS; i++) {
+	for (int i = 0; i < DEMO_LOADERS; i++) {
 		atomic_store(&load->record[i]->gate, gate);
 		wake(&load->record[i]->gate);
 	}
-	for (int i = 0; i < DEMO_CLIENTS; i++)
+	for (int i = 0; i < DEMO_LOADERS; i++)
 		all &= load_gate(load, i, gate);
 	return all;
 }

@@ -25,7 +25,9 @@ enum demo_state { CLIENT_STARTING, CLIENT_RUNNING, CLIENT_PAUSED, CLIENT_DONE };
 
 #define DEMO_MAIL_CLIENTS 2
 #define DEMO_TCP_CLIENTS 2
-#define DEMO_CLIENTS (DEMO_MAIL_CLIENTS + DEMO_TCP_CLIENTS)
+#define DEMO_LOADERS (DEMO_MAIL_CLIENTS + DEMO_TCP_CLIENTS)
+#define DEMO_PROBE DEMO_LOADERS /* a client that is paused but for the moments that it measures */
+#define DEMO_CLIENTS (DEMO_PROBE + 1)
 #define DEMO_NOTE 160
 
 struct demo_count {
@@ -47,7 +49,9 @@ struct demo_record {
 	_Alignas(64) _Atomic uint32_t state; /* enum demo_state; the client; a futex */
 	struct demo_count count;
 	struct histogram latency;
-	struct demo_silence silence[]; /* for each window */
+	_Atomic int32_t server;             /* pid that answered the probe last */
+	_Atomic int64_t first_ns;           /* when that one answered it first */
+	struct demo_silence silence[];      /* for each window */
 };
 
 struct demo_shared {
@@ -64,7 +68,10 @@ struct demo_load {
 	uint16_t port; /* of the service, on 127.0.0.1 */
 };
 
-/* Fork the clients; `windows` is more than the number of any window. 0 or a negative errno. */
+/*
+ * Fork the clients, the probe paused; `windows` is more than the number of any window. 0 or a
+ * negative errno.
+ */
 int load_start(struct demo_load *load, const char *domain, uint16_t port, size_t windows);
 static inline bool load_is_mail(int client)
 {
@@ -72,7 +79,8 @@ static inline bool load_is_mail(int client)
 }
 /* Tell one client, and wait until it has come there. False: it did not in time, or it died. */
 bool load_gate(struct demo_load *load, int client, enum demo_gate gate);
-bool load_gate_all(struct demo_load *load, enum demo_gate gate);
+/* All but the probe. */
+bool load_gate_loaders(struct demo_load *load, enum demo_gate gate);
 /* After GATE_FINISH: their processes end. How many ended otherwise than by exit(0). */
 int load_join(struct demo_load *load);
 /* Kill what is left, unmap. */
@@ -105,5 +113,7 @@ void client_failed(struct demo_client *client, const char *format, ...)
 
 void mail_client(struct demo_client *client);
 void tcp_client(struct demo_client *client);
+/* Asks who answers, on and on. */
+void probe_client(struct demo_client *client);
 
 #endif

@@ -180,28 +180,6 @@ static bool loaded_takeover(struct demo_run *run, enum demo_kind kind)
 	return true;
 }
 
-/* Call until a process other than the killed one answers. 0: none did. */
-static int64_t first_reply(struct demo_run *run, pid_t killed)
-{
-	char reply[1024], *found;
-	size_t size;
-	int error;
-
-	for (;;) {
-		size = sizeof(reply) - 1;
-		error = heir_call(
-			run->domain.h, "kv", "INFO server", 11, reply, &size, MOVE_TIMEOUT);
-		if (error) {
-			trouble(run, "call after a kill: %s", heir_strerror(error));
-			return 0;
-		}
-		reply[size] = '\0';
-		found = strstr(reply, "process_id:");
-		if (!found || atoi(found + strlen("process_id:")) != killed)
-			return measure_now();
-	}
-}
-
 /* A pidfd of the owner's process, which was still the owner's when it was opened; or -1. */
 static int owner_fd(struct demo_run *run, const struct heir_app_status *status)
 {
@@ -219,38 +197,91 @@ static int owner_fd(struct demo_run *run, const struct heir_app_status *status)
 	return -1;
 }
 
-/* kill -9 of the owner, and the time until the next one has answered a call. 0: it was not done. */
-static int64_t kill_owner(struct demo_run *run, const struct heir_app_status *status)
+static bool gate_probe(struct demo_run *run, enum demo_gate gate)
 {
-	int fd = owner_fd(run, status);
-	int64_t from, to;
+	bool is_there = load_gate(&run->load, DEMO_PROBE, gate);
 
-	if (fd < 0)
+	if (!is_there)
+		trouble(run, "the probe does not follow");
+	return is_there;
+}
+
+static bool gate_loaders(struct demo_run *run, enum demo_gate gate)
+{
+	bool is_there = load_gate_loaders(&run->load, gate);
+
+	if (!is_there)
+		trouble(run, "a client does not follow");
+	return is_there;
+}
+
+/* The probe calls on and on, and the owner answers it. */
+static bool start_probe(struct demo_run *run, struct heir_app_status *ret)
+{
+	struct demo_record *probe = run->load.record[DEMO_PROBE];
+	int64_t deadline = measure_now() + MOVE_TIMEOUT;
+
+	if (!wait_protected(run, ret) || !gate_probe(run, GATE_RUN))
+		return false;
+	do
+		barelimit_rest();
+	while (atomic_load(&probe->server) != ret->child[0].pid && measure_now() < deadline);
+	if (atomic_load(&probe->server) == ret->child[0].pid)
+		return true;
+	trouble(run, "the owner %d does not answer the probe", ret->child[0].pid);
+	return false;
+}
+
+/* Looked for now and then, so that this process is not in the way of those that make it so. */
+static bool answered_by_another(struct demo_run *run, pid_t pid)
+{
+	struct demo_record *probe = run->load.record[DEMO_PROBE];
+	int64_t deadline = measure_now() + PROTECT_TIMEOUT;
+	struct timespec look = {.tv_nsec = LOOK_NS};
+
+	do {
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &look, NULL);
+		if (atomic_load(&probe->server) != pid)
+			return true;
+	} while (measure_now() < deadline);
+	trouble(run, "no reply after the kill of %d", pid);
+	return false;
+}
+
+/*
+ * kill -9 of the owner, and the time until another process has answered the probe, which was
+ * calling when the owner died. 0: it was not done; the trouble is told.
+ */
+static int64_t kill_owner(struct demo_run *run, enum demo_kind category, uint32_t *ret_generation)
+{
+	struct heir_app_status status;
+	int64_t from;
+	int fd;
+
+	if (!start_probe(run, &status) || (fd = owner_fd(run, &status)) < 0)
 		return 0;
+	*ret_generation = status.generation;
+	open_window(run, category, DEMO_KILL);
 	from = measure_now();
 	syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
-	to = first_reply(run, status->child[0].pid);
 	close(fd);
-	return to ? to - from : 0;
+	if (!answered_by_another(run, status.child[0].pid) || !gate_probe(run, GATE_PAUSE) ||
+		!wait_protected(run, &status))
+		return 0;
+	load_close_window(&run->load);
+	return atomic_load(&run->load.record[DEMO_PROBE]->first_ns) - from;
 }
+
 
 static bool loaded_kill(struct demo_run *run)
 {
-	struct heir_app_status status;
 	uint32_t generation;
 	int64_t ns;
 
-	if (!wait_protected(run, &status))
-		return false;
-	generation = status.generation;
 	run->moves[DEMO_KILL].asked++;
-	open_window(run, DEMO_KILL, DEMO_KILL);
-	ns = kill_owner(run, &status);
-	if (!wait_protected(run, &status))
-		return false;
-	load_close_window(&run->load);
+	ns = kill_owner(run, DEMO_KILL, &generation);
 	if (ns == 0)
-		return true;
+		return false;
 	samples_add(&run->first_reply, ns);
 	account_move(run, "failover", HEIR_FAILOVER, generation, &run->moves[DEMO_KILL]);
 	return true;
@@ -270,16 +301,6 @@ static void keep_pace(struct demo_run *run, int64_t began)
 		load_close_window(&run->load);
 }
 
-static bool gate(struct demo_run *run, int client, enum demo_gate gate)
-{
-	bool is_there = client < 0 ? load_gate_all(&run->load, gate)
-				   : load_gate(&run->load, client, gate);
-
-	if (!is_there)
-		trouble(run, "a client does not follow");
-	return is_there;
-}
-
 static void keep_pair(struct demo_run *run, struct demo_pair *pair, int error, int64_t limit,
 	int64_t heir)
 {
@@ -291,15 +312,6 @@ static void keep_pair(struct demo_run *run, struct demo_pair *pair, int error, i
 	samples_add(&pair->heir, heir);
 }
 
-/* One mail client calls on and on, the others rest. */
-static bool one_calls(struct demo_run *run, struct heir_app_status *ret)
-{
-	if (!wait_protected(run, ret) || !gate(run, 0, GATE_RUN))
-		return false;
-	barelimit_rest();
-	return true;
-}
-
 static bool quiet_takeover(struct demo_run *run)
 {
 	struct heir_app_status status;
@@ -308,57 +320,19 @@ static bool quiet_takeover(struct demo_run *run)
 	int error = barelimit_planned(run->limit, &limit);
 	bool was_done;
 
-	if (!one_calls(run, &status))
+	if (!start_probe(run, &status))
 		return false;
 	generation = status.generation;
 	window = open_window(run, DEMO_KINDS, DEMO_OVERLAP);
 	was_done = take_over(run, &status, HEIR_OVERLAP);
 	load_close_window(&run->load);
-	if (!gate(run, 0, GATE_PAUSE) || !wait_protected(run, &status))
+	if (!gate_probe(run, GATE_PAUSE) || !wait_protected(run, &status))
 		return false;
 	if (was_done)
 		account_move(run, "takeover (at rest)", HEIR_TAKEOVER, generation, NULL);
-	keep_pair(run, &run->planned, error, limit, run->load.record[0]->silence[window].ns);
+	keep_pair(run, &run->planned, error, limit,
+		run->load.record[DEMO_PROBE]->silence[window].ns);
 	return true;
-}
-
-/* Looked for now and then, so that this process is not in the way of those that make it so. */
-static bool served_elsewhere(struct demo_run *run, const char *node)
-{
-	int64_t deadline = measure_now() + PROTECT_TIMEOUT;
-	struct timespec look = {.tv_nsec = LOOK_NS};
-	struct heir_app_status status;
-
-	do {
-		clock_nanosleep(CLOCK_MONOTONIC, 0, &look, NULL);
-		if (heir_app_status(run->domain.h, "kv", &status) == 0 &&
-			status.state == HEIR_APP_RUNNING && strcmp(status.node, node) != 0)
-			return true;
-	} while (measure_now() < deadline);
-	trouble(run, "not served on another node after a kill on %s", node);
-	return false;
-}
-
-/* From just before the kill to the end of the silence that it causes. 0: it was not done. */
-static int64_t quiet_failover(struct demo_run *run)
-{
-	struct heir_app_status status;
-	int64_t from;
-	uint32_t window;
-	int fd;
-
-	if (!one_calls(run, &status) || (fd = owner_fd(run, &status)) < 0)
-		return 0;
-	from = measure_now();
-	window = open_window(run, DEMO_KINDS, DEMO_KILL); /* its silences end after `from` */
-	syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
-	close(fd);
-	if (!served_elsewhere(run, status.node) || !gate(run, 0, GATE_PAUSE))
-		return 0;
-	load_close_window(&run->load);
-	if (!wait_protected(run, &status))
-		return 0;
-	return run->load.record[0]->silence[window].end - from;
 }
 
 static bool quiet_kill(struct demo_run *run)
@@ -366,16 +340,17 @@ static bool quiet_kill(struct demo_run *run)
 	struct heir_app_status status;
 	int64_t limit = 0, alike = 0, ns;
 	int error = barelimit_crash(run->limit, (struct barevictim){0}, &limit);
+	uint32_t generation;
 
 	if (!wait_protected(run, &status))
 		return false;
 	run->owner_size = barelimit_size_of(status.child[0].pid);
 	if (!error)
 		error = barelimit_crash(run->limit, run->owner_size, &alike);
-	ns = quiet_failover(run);
+	ns = kill_owner(run, DEMO_KINDS, &generation);
 	if (ns == 0)
 		return false;
-	account_move(run, "failover (at rest)", HEIR_FAILOVER, status.generation, NULL);
+	account_move(run, "failover (at rest)", HEIR_FAILOVER, generation, NULL);
 	keep_pair(run, &run->crash, error, limit, ns);
 	if (!error)
 		samples_add(&run->crash.alike, alike);
@@ -385,8 +360,8 @@ static bool quiet_kill(struct demo_run *run)
 static bool quiet_round(struct demo_run *run)
 {
 	run->rests++;
-	return gate(run, -1, GATE_PAUSE) && quiet_takeover(run) && quiet_kill(run) &&
-	       gate(run, -1, GATE_RUN);
+	return gate_loaders(run, GATE_PAUSE) && quiet_takeover(run) && quiet_kill(run) &&
+	       gate_loaders(run, GATE_RUN);
 }
 
 /* Is the next of `part` in `whole` due at step i, so that they are spread evenly? */
@@ -479,16 +454,19 @@ static void run_load(struct demo_run *run, uint16_t port)
 	error = barelimit_create(&run->limit);
 	if (error)
 		trouble(run, "cannot start the bare limits: %s", strerror(-error));
-	else if (gate(run, -1, GATE_RUN))
+	else if (gate_loaders(run, GATE_RUN))
 		move_all(run);
 	barelimit_destroy(run->limit);
 	load_close_window(&run->load);
-	gate(run, -1, GATE_FINISH);
+	gate_probe(run, GATE_FINISH);
+	gate_loaders(run, GATE_FINISH);
 	error = load_join(&run->load);
 	if (error)
 		trouble(run, "%d of the clients did not end by themselves", error);
-	for (int i = 0; i < DEMO_CLIENTS; i++)
+	for (int i = 0; i < DEMO_LOADERS; i++)
 		sum_client(run, i);
+	if (run->load.record[DEMO_PROBE]->count.failed)
+		trouble(run, "the probe: %s", run->load.record[DEMO_PROBE]->count.note);
 }
 
 /* heir-kv beside heir, as it is built and installed, in quotes. */

@@ -7,6 +7,7 @@
  * the state, else this process ends while it owns the application, and the next candidate claims.
  */
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
@@ -463,26 +464,33 @@ int drive_failover(heir_t *h, int planned, int64_t noticed)
 	struct plan p;
 	struct drive d;
 	int64_t decided, claimed;
-	int rc;
+	int rc, exit_fd = -1;
 
 	prepare(&d, h, HEIR_FAILOVER, from, noticed);
 	d.how = planned ? ACQUIRE_SWITCH : ACQUIRE_CLAIM;
 	if (failover_count(&h->shm, h->run->app, noticed))
 		return HEIR_EAGAIN; /* beyond the intensity: leaders see to it */
+	/* What is exclusive may be held by the dead until the kernel has taken it from them. */
+	if ((a->flags & APP_EXCLUSIVE) && c.owner)
+		exit_fd = handle_exit_fd(&h->shm, slot_handle(&h->shm, c.owner));
 	decided = clock_ns();
 	rc = do_switch(&d);
-	if (rc && !d.switched)
+	if (rc && !d.switched) {
+		if (exit_fd >= 0)
+			close(exit_fd);
 		return HEIR_EAGAIN;
+	}
 	claimed = clock_ns();
 	(void)move_begin(&h->shm, h->run->app, h->self, HEIR_FAILOVER, from, h->run->node + 1, NULL);
 	trace_move_begin(&h->shm, h->slot, &d.trace);
 	trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_NOTICE, noticed, decided - noticed);
 	trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_CLAIM, decided, claimed - decided);
 	worker_state(h, WORKER_STARTING);
-	/* What is exclusive may be held by the dead until the kernel has taken it from them. */
-	if (rc == 0 && (a->flags & APP_EXCLUSIVE) && d.got.previous) {
-		rc = handle_await_exit(&h->shm, d.got.previous, deadline_after((int64_t)a->step_timeout));
+	if (exit_fd >= 0) {
+		if (rc == 0)
+			rc = exit_await(exit_fd, deadline_after((int64_t)a->step_timeout));
 		trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_CONFIRM, claimed, clock_ns() - claimed);
+		close(exit_fd);
 	}
 	plan(a, HEIR_FAILOVER, 0, &p);
 	for (unsigned i = 0; i + 1 < p.count; i++) /* the switch is done */

@@ -247,7 +247,7 @@ static enum verdict judge(const struct burial *b, uint32_t cell, struct shm_cell
 	case CELL_TAKEN:
 		/* A role's: still at the head, the next reader takes it again; passed, and not answered, nobody would. */
 		stands = at_head(b->shm, mailbox, cell, w, &ticket);
-		if (target == 0 && !stands && atom_load_relaxed(&c->holder) == b->slot)
+		if (!stands && atom_load_relaxed(&c->holder) == b->slot)
 			return REFUSE;
 		return to_it ? REFUSE : sent ? RELEASE : LEAVE;
 	case CELL_PUBLISHED:

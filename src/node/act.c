@@ -183,6 +183,9 @@ static void acquire(struct instance *i, const struct seen *s, enum app_start typ
 	i->start_type = type;
 	i->start_from = type == APP_FAILOVER ? s->owner_node : -1;
 	i->yielded = false;
+	i->owner_node = -1;
+	if (s->owner_node >= 0) /* what a dead leader left goes first */
+		instance_fence(i, s->owner_node);
 	app_changed(l->shm, i->app);
 	if (type == APP_FAILOVER)
 		log_note("%s fails over from %s to %s", i->conf->name, node_name(l, s->owner_node),

@@ -149,6 +149,7 @@ struct leader {
 	uint32_t changed;             /* as it was before the last look */
 	bool leaving, ended, fatal;
 	bool bury; /* something has died */
+	int64_t bury_at, bury_delay; /* again then: somebody dead could not be buried yet; -1: nobody */
 	bool made; /* this process made the domain */
 	bool join; /* started by `up`: takes part in a domain that is there, or in none */
 };

@@ -18,6 +18,8 @@
 #include "proc/bury.h"
 #include "proc/recover.h"
 
+#define BURY_AGAIN INT64_C(2000000)
+#define BURY_AGAIN_MOST NS_PER_SECOND
 #define EVENTS_A_ROUND 256
 
 int source_open(struct leader *l, struct source *s, int fd,
@@ -231,14 +233,34 @@ static unsigned add_life_words(struct leader *l, struct wait_word *words, unsign
 	return n;
 }
 
-/* The kernel wakes one of those that sleep on a life word: that one wakes the others. */
+/*
+ * The kernel wakes one of those that sleep on a life word: that one wakes the others. Who died
+ * owning an application can be buried only after the next owner has redone what it committed: look
+ * again then.
+ */
 static void bury_dead(struct leader *l)
 {
-	if (!l->bury)
+	unsigned buried;
+
+	if (l->bury)
+		l->bury_delay = BURY_AGAIN;
+	else if (l->bury_delay == 0 || l->now < l->bury_at) {
+		if (l->bury_delay)
+			loop_again(l, l->bury_at);
 		return;
+	}
+	buried = bury_all(l->shm, l->h->slot);
+	if (l->bury || buried)
+		app_changed(l->shm, 0);
 	l->bury = false;
-	(void)bury_all(l->shm, l->h->slot);
-	app_changed(l->shm, 0);
+	if (!bury_pending(l->shm)) {
+		l->bury_delay = 0;
+		return;
+	}
+	l->bury_at = l->now + l->bury_delay;
+	if (l->bury_delay < BURY_AGAIN_MOST)
+		l->bury_delay *= 2;
+	loop_again(l, l->bury_at);
 }
 
 static void end_if_done(struct leader *l)

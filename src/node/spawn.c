@@ -185,8 +185,8 @@ static void marks(char words[3][320], const char **wanted, const char *domain, c
 }
 
 /*
- * A process that is being torn down has no memory any more, and no environment to know it by, while its files and locks
- * may not be closed yet. Whoever it was, it is soon reaped.
+ * A process that is being torn down has no memory any more, and no environment to know it by, while
+ * its files and locks may not be closed yet. Whoever it was, it is soon reaped.
  */
 static int is_ending(pid_t pid)
 {

@@ -177,3 +177,14 @@ unsigned bury_all(const struct shm *shm, uint32_t me)
 	}
 	return n;
 }
+
+bool bury_pending(const struct shm *shm)
+{
+	for (uint32_t i = 1; i < shm->limits.slots; i++) {
+		uint64_t handle = slot_handle(shm, i);
+
+		if (handle && handle_gone(shm, handle))
+			return true;
+	}
+	return false;
+}

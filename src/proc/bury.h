@@ -15,5 +15,7 @@
 int bury(const struct shm *shm, uint32_t me, uint64_t handle);
 /* Find and bury all that are dead. Returns how many were. Cheap: a few loads a slot. */
 unsigned bury_all(const struct shm *shm, uint32_t me);
+/* Whether somebody is dead and not buried. As cheap. */
+bool bury_pending(const struct shm *shm);
 
 #endif

@@ -302,27 +302,34 @@ int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline)
 	return rc;
 }
 
-int handle_await_exit(const struct shm *shm, uint64_t handle, int64_t deadline)
+int handle_exit_fd(const struct shm *shm, uint64_t handle)
 {
 	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
 	struct slot_word sw = slot_unpack(s ? atom_load_acquire(&s->word) : 0);
-	struct pollfd poll_fd = {.events = POLLIN};
-	int rc = 1;
+	int fd;
 
 	if (sw.incarnation != handle_incarnation(handle) || sw.state == SLOT_FREE || sw.pid <= 1)
-		return 0;
-	poll_fd.fd = (int)syscall(SYS_pidfd_open, sw.pid, 0);
-	if (poll_fd.fd < 0)
-		return errno == ESRCH ? 0 : -errno;
+		return HEIR_ENOENT;
+	fd = (int)syscall(SYS_pidfd_open, sw.pid, 0);
+	if (fd < 0)
+		return errno == ESRCH ? HEIR_ENOENT : -errno;
 	/* Another process of the same pid by now? Then that one is gone. */
-	if (started_at((pid_t)sw.pid) == atom_load_relaxed(&s->started)) {
-		int64_t left;
-
-		do {
-			left = deadline_left(deadline);
-			rc = poll(&poll_fd, 1, left < 0 ? -1 : (int)(left / 1000000) + 1);
-		} while (rc < 0 && errno == EINTR);
+	if (started_at((pid_t)sw.pid) != atom_load_relaxed(&s->started)) {
+		close(fd);
+		return HEIR_ENOENT;
 	}
-	close(poll_fd.fd);
+	return fd;
+}
+
+int exit_await(int fd, int64_t deadline)
+{
+	struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
+	int rc;
+
+	do {
+		int64_t left = deadline_left(deadline);
+
+		rc = poll(&poll_fd, 1, left < 0 ? -1 : (int)(left / 1000000) + 1);
+	} while (rc < 0 && errno == EINTR);
 	return rc > 0 ? 0 : rc == 0 ? HEIR_ETIMEDOUT : -errno;
 }

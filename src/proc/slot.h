@@ -60,10 +60,12 @@ int handle_pidfd(const struct shm *shm, uint64_t handle);
 int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline);
 
 /*
- * Until the kernel has confirmed that its process, which is dead or dying, is gone with all that it held: files and locks
- * too. 0, HEIR_ETIMEDOUT, -errno.
+ * A pidfd of its process, be it dead or dying; taken while a control word names it, so that it is not buried meanwhile.
+ * HEIR_ENOENT: it is gone, and reaped. exit_await: until the kernel has confirmed that the process is gone with all that
+ * it held, files and locks too. 0, HEIR_ETIMEDOUT, -errno.
  */
-int handle_await_exit(const struct shm *shm, uint64_t handle, int64_t deadline);
+int handle_exit_fd(const struct shm *shm, uint64_t handle);
+int exit_await(int fd, int64_t deadline);
 
 /* Fatal signals of the calling process publish "dying" for this handle, wake its watchers, and go on to kill it. */
 int dying_install(const struct shm *shm, uint64_t handle);

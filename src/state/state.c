@@ -16,6 +16,8 @@
 #define PAGE	       4096u
 #define UNDO_POPULATED 65536u
 
+#define VERSION_OFFSET UINT64_MAX /* not in the data: the version in the head */
+
 struct undo_entry {
 	uint64_t offset, size; /* then the old bytes, padded to 8; then this entry's whole length */
 };
@@ -171,13 +173,13 @@ int state_mark(struct state *s, const void *start, size_t size)
 
 	if (!s->head || !s->used)
 		return HEIR_EINVAL;
-	if ((const unsigned char *)start < s->data ||
-	    (size_t)((const unsigned char *)start - s->data) > s->size ||
-	    size > s->size - (size_t)((const unsigned char *)start - s->data))
+	e.offset = (uint64_t)((const unsigned char *)start - s->data);
+	if (start == (const void *)&s->head->version && size == sizeof(s->head->version))
+		e.offset = VERSION_OFFSET;
+	else if ((const unsigned char *)start < s->data || e.offset > s->size || size > s->size - e.offset)
 		return HEIR_EINVAL;
 	if (size == 0)
 		return 0;
-	e.offset = (uint64_t)((const unsigned char *)start - s->data);
 	used = atom_load_relaxed(s->used);
 	if (need < size || used > s->undo_size || need > s->undo_size - used)
 		return HEIR_ETOOBIG;
@@ -207,7 +209,10 @@ static int entry_before(const struct state *s, uint64_t end, uint64_t *ret_start
 		return HEIR_ECORRUPT;
 	start = end - need;
 	memcpy(ret, s->undo + start, sizeof(*ret));
-	if (ret->size > need - sizeof(*ret) - 8 || ret->offset > s->size || ret->size > s->size - ret->offset)
+	if (ret->size > need - sizeof(*ret) - 8)
+		return HEIR_ECORRUPT;
+	if (ret->offset == VERSION_OFFSET ? ret->size != sizeof(s->head->version)
+					  : ret->offset > s->size || ret->size > s->size - ret->offset)
 		return HEIR_ECORRUPT;
 	*ret_start = start;
 	return 0;
@@ -231,7 +236,8 @@ int state_undo(struct state *s, unsigned parity)
 	for (at = used; at > 0; n++) {
 		if (entry_before(s, at, &at, &e))
 			return HEIR_ECORRUPT;
-		memcpy(s->data + e.offset, s->undo + at + sizeof(e), e.size);
+		memcpy(e.offset == VERSION_OFFSET ? (void *)&s->head->version : s->data + e.offset,
+		       s->undo + at + sizeof(e), e.size);
 		TESTPOINT("state: undone one");
 	}
 	atom_store_release(count, 0);

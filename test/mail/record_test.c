@@ -296,6 +296,14 @@ static void answered_actor(void)
 	mailfix_serve(&shm, SUCCESSOR, ROLE);
 }
 
+static uint64_t peer;
+
+static void call_actor_with_peer(void)
+{
+	peer = mailfix_slot(&shm, PEER, 3, SLOT_ALIVE);
+	call_actor();
+}
+
 static void peer_is_gone(void)
 {
 	mailfix_slot(&shm, PEER, 3, SLOT_FREE);
@@ -327,7 +335,7 @@ static void act_serve_role(void)
 	mailfix_serve(&shm, ACTOR, ROLE);
 }
 
-static struct cell_ref forward(uint64_t me, uint32_t to)
+static struct cell_ref forward(uint64_t me, uint32_t to, uint64_t target)
 {
 	uint32_t own = mailfix_own(&shm, handle_slot(me));
 	struct mail_head head = {0};
@@ -337,7 +345,9 @@ static struct cell_ref forward(uint64_t me, uint32_t to)
 		abort();
 	mailbox_pass(&shm, own, head.ticket, head.ref.cell);
 	atom_store_relaxed(&shm_cell(&shm, head.ref.cell)->mailbox, to);
-	atom_store_relaxed(&shm_cell(&shm, head.ref.cell)->target, 0);
+	testpoint("test: new mailbox");
+	atom_store_relaxed(&shm_cell(&shm, head.ref.cell)->target, target);
+	testpoint("test: new target");
 	next = cell_unpack(head.word);
 	next.state = CELL_OWNED;
 	next.flags |= CELL_FORWARDED;
@@ -349,14 +359,18 @@ static struct cell_ref forward(uint64_t me, uint32_t to)
 
 static void act_forward(void)
 {
-	(void)mailbox_publish(&shm, ROLE, forward(actor(), ROLE));
+	(void)mailbox_publish(&shm, ROLE, forward(actor(), ROLE, 0));
 	mailbox_ring(&shm, ROLE);
+}
+
+static void act_forward_to_peer(void)
+{
+	(void)mailbox_publish(&shm, mailfix_own(&shm, PEER), forward(actor(), mailfix_own(&shm, PEER), peer));
 }
 
 static void act_call_the_gone(void)
 {
-	uint64_t peer = handle_make(PEER, 3);
-
+	peer = handle_make(PEER, 3);
 	mailfix_send(&shm, ACTOR, CELL_CALL, mailfix_own(&shm, PEER), peer, 1);
 	mail_return(&shm, peer);
 }
@@ -375,6 +389,7 @@ static const struct story {
 	{"serve a role", call_role, act_serve_role},
 	{"skip what was given up", call_two, act_serve_role},
 	{"forward", call_actor, act_forward},
+	{"forward to another", call_actor_with_peer, act_forward_to_peer},
 	{"call one who is gone", peer_is_gone, act_call_the_gone},
 };
 #define STORIES (sizeof(stories) / sizeof(stories[0]))
@@ -421,7 +436,7 @@ static void check(const struct scene *s, int m)
 	struct mail_head head;
 	unsigned served = 0;
 
-	while (mailfix_serve(&shm, SUCCESSOR, ROLE))
+	while (mailfix_serve(&shm, SUCCESSOR, ROLE) || mailfix_serve(&shm, PEER, mailfix_own(&shm, PEER)))
 		if (++served > 1)
 			fail_at(s, m, "a message served twice"); /* Invariant 5 */
 	if (call.cell) {
@@ -478,7 +493,7 @@ static void check_successor(const struct scene *s, int m, pid_t burier)
 	assert_int_equal(mailfix_take(&shm, ACTOR, own, &head), 1);
 	mailbox_pass(&shm, own, head.ticket, head.ref.cell);
 	passed = mailfix_send(&shm, PEER, CELL_CALL, own, next, 2);
-	forward(next, OTHER_ROLE);
+	forward(next, OTHER_ROLE, 0);
 	waits = mailfix_send(&shm, PEER, CELL_CALL, own, next, 3);
 	owned = mailfix_cell(&shm, ACTOR, CELL_CALL, OTHER_ROLE, 0, 4);
 	sent = mailfix_send(&shm, ACTOR, CELL_CALL, OTHER_ROLE, 0, 5);

@@ -93,7 +93,8 @@
 #define SLEEP_ON_FEW 131072	/* sleep on the lives of owner, heir and leader, not all */
 #define LIFE_WAKES_ONE 262144	/* the watchers of a process share one life word */
 #define NO_DEADLINES 524288	/* a target or leader that is stopped is waited for */
-#define SLOT_REUSED 1048576	/* a slot is given away while a control word names it */
+#define NO_BACKSTOP 1048576	/* or leaves others asleep, as their sleep is not timed */
+#define SLOT_REUSED 2097152	/* a slot is given away while a control word names it */
 
 #ifndef MUTANT
 #define MUTANT 0
@@ -305,7 +306,7 @@ inline die(i)
 	(OWNER(w) == me && d != NONE && late(d)))
 
 #ifdef BACKSTOP
-#define backstop(w, me)	(!unchanged(w, me))
+#define backstop(w, me)	(!unchanged(w, me) && !mutant(NO_BACKSTOP))
 #else
 #define backstop(w, me)	false
 #endif

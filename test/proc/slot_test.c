@@ -304,7 +304,7 @@ static int fault(void *arg)
 	int what = *(int *)arg;
 	struct shm *shm;
 	uint64_t handle;
-	volatile int *nowhere_to_store = NULL;
+	volatile int *closed = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	shm = joined(&handle);
 	MUST(dying_install(shm, handle) == 0);
@@ -319,7 +319,7 @@ static int fault(void *arg)
 		return rest();
 	if (what == 3)
 		abort();
-	*nowhere_to_store = 1; /* NOLINT */
+	*closed = 1;
 	return 0;
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# Who asks, and who is not concerned: the race rows "the command that asked is killed", "old instance hangs in stop_old", "two
-# takeovers at once", "a takeover or failover of one application" and "a bystander"; invariant 10.
+# Who asks, and who is not concerned: the race rows "the command that asked is killed", "old instance hangs in
+# stop_old", "two takeovers at once", "a takeover or failover of one application" and "a bystander"; invariant
+# 10.
 . "$(dirname "$0")/story.sh"
 
 story_the_command_that_asked_is_killed() {
@@ -103,7 +104,8 @@ two_applications() {
 		    {id: server, exec: [story_worker, --name, one], names: [one], state: 4KiB}, {id: helper, exec: [story_worker]}]}}
 		  two: {standby: hot, nodes: [a, c], supervisor: {children: [
 		    {id: server, exec: [story_worker, --name, two], names: [two], state: 4KiB}, {id: helper, exec: [story_worker]}]}}
-		  cold: {nodes: [b, a], supervisor: {children: [{id: sleeper, exec: [sleep, 1000], ready: exec}]}}
+		  cold: {nodes: [b, a], supervisor: {children: [
+		    {id: sleeper, exec: [sleep, 1000], ready: exec}]}}
 	END
 	up
 	wait_protected one

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# The exclusive takeover: the new instance starts when the kernel has confirmed the end of the old one, never before; and if it
-# fails then, another candidate, the former node included, serves. Section 2; invariant 6.
+# The exclusive takeover: the new instance starts when the kernel has confirmed the end of the old one, never
+# before; and if it fails then, another candidate, the former node included, serves. Section 2; invariant 6.
 #
-# What confirms the end: the pidfd of every child, and, as a leader is the subreaper of its node, of everything that they
-# forked. What a child hands to a process outside of its own descendants is not covered.
+# What confirms the end: the pidfd of every child, and, as a leader is the subreaper of its node, of
+# everything that they forked. What a child hands to a process outside of its own descendants is not covered.
 . "$(dirname "$0")/story.sh"
 
 # A worker that takes a lock in start, at once or not at all, and holds it until it is dead.
@@ -63,7 +63,8 @@ story_an_instance_that_does_not_stop_is_killed_first() {
 	never_locked_twice
 }
 
-# A helper that the old one forked has the lock as well, in a session of its own: it is ended too, before the new one starts.
+# A helper that the old one forked has the lock as well, in a session of its own: it is ended too, before the
+# new one starts.
 story_a_forked_helper_is_gone_before_the_start() {
 	locking exclusive 5s --helper
 	wait_event 'helper a .*'
@@ -123,7 +124,8 @@ story_a_third_candidate_goes_on() {
 }
 c_stands_by() { [ "$(instance svc c)" = standby ]; }
 
-# A crash is noticed before the kernel has let go of the lock: whoever finds it held fails to start, and the next one tries.
+# A crash is noticed before the kernel has let go of the lock: whoever finds it held fails to start, and the
+# next one tries.
 story_a_killed_owner_leaves_its_lock_to_the_next() {
 	locking
 	local n

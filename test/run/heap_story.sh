@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# State on the worker's own heap: the names move first, then the new instance fetches from NAME@FROM in its takeover phase, and
-# what still reaches the old one is forwarded. Invariants 5 and 6; the steps of section 2.
+# State on the worker's own heap: the names move first, then the new instance fetches from NAME@FROM in its
+# takeover phase, and what still reaches the old one is forwarded. Invariants 5 and 6; the steps of section 2.
 . "$(dirname "$0")/story.sh"
 
 heap() { service '' 'shutdown: 10s' --heap; }

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# Bad input: a configuration, arguments, a segment, a port, a full /dev/shm; each with a clear error, and nothing is lost or
-# left. Invariants 11 and 12.
+# Bad input: a configuration, arguments, a segment, a port, a full /dev/shm; each with a clear error, and
+# nothing is lost or left. Invariants 11 and 12.
 . "$(dirname "$0")/story.sh"
 
-# Both `heir check` and `heir up` refuse what comes from standard input after the first two lines, and say where.
+# Both `heir check` and `heir up` refuse what comes from standard input after the first two lines, and say
+# where.
 refused() { # WHAT LINE:COLUMN TEXT
 	local verb
 	config
@@ -137,7 +138,7 @@ story_a_port_that_is_taken() {
 }
 listens() { [ "$(redis ping 2> /dev/null)" = PONG ]; }
 
-# --- segments -----------------------------------------------------------------------------------------------------------
+# --- segments -------------------------------------------------------------------------------------
 
 # Every verb says that it is bad and what to do, within its time.
 expect_bad_segment() { # WHAT
@@ -232,7 +233,8 @@ story_another_users_domain() {
 story_a_full_shared_memory() {
 	unshare -m true 2> /dev/null || { note 'skipped: needs a mount namespace of its own'; return; }
 	config <<-END
-		applications: {svc: {supervisor: {children: [{id: s, exec: [story_worker], names: [svc], state: 64MiB}]}}}
+		applications: {svc: {supervisor: {children: [
+		  {id: s, exec: [story_worker], names: [svc], state: 64MiB}]}}}
 	END
 	local size
 	for size in 1m 40m; do

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# Leaders, nodes and `heir up`: a leader's death takes its node down and its applications fail over; `up` holds nothing; an
-# orderly stop hands over first. Section 5; invariants 2, 6 and 8; the race row "orderly stop of a node".
+# Leaders, nodes and `heir up`: a leader's death takes its node down and its applications fail over; `up`
+# holds nothing; an orderly stop hands over first. Section 5; invariants 2, 6 and 8; the race row "orderly
+# stop of a node".
 . "$(dirname "$0")/story.sh"
 
 is_node() { [ "$(status ".nodes[] | select(.name == \"$1\") | .state")" = "$2" ]; }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# Mail: exactly once through kills, the poison message, and everything that a caller may be told. Invariants 5, 7 and 12.
+# Mail: exactly once through kills, the poison message, and everything that a caller may be told. Invariants
+# 5, 7 and 12.
 . "$(dirname "$0")/story.sh"
 
 last_answer() { sed 's/.* last=\([0-9]*\) .*/\1/' <<< "$OUT"; }
@@ -159,7 +160,8 @@ story_deadlines_of_a_call() {
 story_what_a_handler_sends() {
 	config <<-END
 		applications:
-		  svc: {standby: hot, supervisor: {children: [{id: server, exec: [story_worker], names: [svc], state: 4KiB}]}}
+		  svc: {standby: hot, supervisor: {children: [
+		    {id: server, exec: [story_worker], names: [svc], state: 4KiB}]}}
 		  log: {standby: hot, supervisor: {children: [
 		    {id: server, exec: [story_worker, --name, log], names: [log], state: 4KiB}]}}
 	END

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# The main job, as the README tells it: a service with clients is taken over and failed over. Invariants 1, 5 and 6.
+# The main job, as the README tells it: a service with clients is taken over and failed over. Invariants 1, 5
+# and 6.
 . "$(dirname "$0")/story.sh"
 
 kv() {

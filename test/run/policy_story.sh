@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# What the configuration and the operator decide: priorities, permissions, take_back, failover_timeout, dependencies. The race
-# rows "a node with higher priority comes back" and "a node dies within the failover timeout and comes back".
+# What the configuration and the operator decide: priorities, permissions, take_back, failover_timeout,
+# dependencies. The race rows "a node with higher priority comes back" and "a node dies within the failover
+# timeout and comes back".
 . "$(dirname "$0")/story.sh"
 
 told() { expect "the leader of $1" "$(call "heir@$1" "$2")" ok; }
@@ -118,7 +119,8 @@ story_what_must_run_first() {
 		applications:
 		  svc: {applications: [log], standby: hot, supervisor: {children: [
 		    {id: server, exec: [story_worker], names: [svc], state: 4KiB}]}}
-		  log: {nodes: [b, a], supervisor: {children: [{id: log, exec: [story_worker, --name, log], names: [log]}]}}
+		  log: {nodes: [b, a], supervisor: {children: [
+		    {id: log, exec: [story_worker, --name, log], names: [log]}]}}
 	END
 	at start.b.log block
 	start_up
@@ -133,10 +135,8 @@ story_what_must_run_first() {
 # Two domains share nothing.
 story_another_domain_beside_it() {
 	service
-	local first=$DOMAIN other="$DOMAIN-other"
-	printf 'domain: %s\nnodes: [a, b]\napplications:\n' "$other" > other.yaml
-	echo '  svc: {standby: hot, supervisor: {children: [{id: server, exec: [story_worker], names: [svc], state: 4KiB}]}}' \
-		>> other.yaml
+	local other="$DOMAIN-other"
+	sed "s/^domain: .*/domain: $other/" heir.yaml > other.yaml
 	background env -u HEIR_DOMAIN "$HEIR" up -f other.yaml
 	until_true 'the other one runs' grep -qs ' is up' "$DIR/job.$JOB"
 	expect 'add there' "$(call -d "$other" svc 'add 7')" 7
@@ -154,7 +154,8 @@ story_a_mated_pair() {
 		  shard:
 		    instances: {east: [a, b], west: [b, a]}
 		    standby: hot
-		    supervisor: {children: [{id: s, exec: [story_worker, --name, "shard-%i"], names: ["shard-%i"], state: 4KiB}]}
+		    supervisor: {children: [
+		      {id: s, exec: [story_worker, --name, "shard-%i"], names: ["shard-%i"], state: 4KiB}]}
 	END
 	up
 	wait_protected shard/east

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# A takeover that fails leaves the service served: invariant 6, and the race rows of section 6 about a failing or dying target
-# and about an old owner that dies, in each step.
+# A takeover that fails leaves the service served: invariant 6, and the race rows of section 6 about a failing
+# or dying target and about an old owner that dies, in each step.
 . "$(dirname "$0")/story.sh"
 
 steps='start_phases: [start, warm, switch, takeover, go, stop_old]'
@@ -20,7 +20,6 @@ story_a_failure_before_the_switch_changes_nothing() {
 	local old generation point counter=5
 	old=$(owner svc)
 	call svc 'add 5' > /dev/null
-	generation=$(app svc .generation)
 	for point in $before; do
 		at "$point.b" once fail
 		expect_exit 1 heir takeover svc b
@@ -126,7 +125,7 @@ story_an_old_owner_killed_in_each_step() {
 # Both die: the third goes on, as a failover.
 story_old_owner_and_target_killed() {
 	NODES='a, b, c' service "$steps"
-	local point counter=5 old node survivor
+	local point counter=5 old node
 	call svc 'add 5' > /dev/null
 	for point in $before $after; do
 		until_true 'all stand by' all_stand_by
@@ -160,7 +159,8 @@ story_a_hanging_step() {
 	done
 }
 
-# The state has a version that the target does not know: nothing changes. One that it can bring up to date: taken over.
+# The state has a version that the target does not know: nothing changes. One that it can bring up to date:
+# taken over.
 story_a_state_of_another_version() {
 	config <<-END
 		applications:
@@ -168,7 +168,8 @@ story_a_state_of_another_version() {
 		    standby: hot
 		    supervisor:
 		      intensity: 50
-		      children: [{id: server, exec: [sh, -c, 'exec story_worker --version \$(cat version.\$HEIR_NODE)'], names: [svc], state: 4KiB}]
+		      children: [
+		        {id: server, exec: [sh, -c, 'exec story_worker --version \$(cat version.\$HEIR_NODE)'], names: [svc], state: 4KiB}]
 	END
 	echo 1 > version.a
 	echo '2' > version.b

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# Any process may be stopped at any instruction and go on later: invariants 2, 4 and 10; the race rows "old owner hangs in an
-# open transaction" and "a bystander is stopped or dead".
+# Any process may be stopped at any instruction and go on later: invariants 2, 4 and 10; the race rows "old
+# owner hangs in an open transaction" and "a bystander is stopped or dead".
 . "$(dirname "$0")/story.sh"
 
 story_both_leaders_stopped() {
@@ -56,7 +56,8 @@ story_an_owner_stopped_at_rest_is_taken_over_and_changes_nothing() {
 	expect 'messages handled by the old one' "$(event_count 'handle a .*')" 1
 }
 
-# The same, of an owner that wakes only when its instance was stopped by force; mail that came while it was stopped is not lost.
+# The same, of an owner that wakes only when its instance was stopped by force; mail that came while it was
+# stopped is not lost.
 story_mail_for_a_stopped_owner_is_answered_by_the_new_one() {
 	service '' 'state: 4KiB, shutdown: 200ms'
 	local old

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ISC
-# The frame of a story: a domain of its own, real processes, and nothing of them left at the end, even of a story that fails.
+# The frame of a story: a domain of its own, real processes, and nothing of them left at the end, even of a
+# story that fails.
 #
-# A file of stories sources this, defines functions story_SOMETHING and ends with run_stories "$@". Each function runs in a
-# process of its own, within STORY_LIMIT seconds; its name is the name of the test. The first command that fails, outside of
-# a condition, fails the story. Output is TAP. With arguments only the stories named run; STORY_KEEP=1 keeps their folder.
+# A file of stories sources this, defines functions story_SOMETHING and ends with run_stories "$@". Each
+# function runs in a process of its own, within STORY_LIMIT seconds; its name is the name of the test. The
+# first command that fails, outside of a condition, fails the story. Output is TAP. With arguments only the
+# stories named run; STORY_KEEP=1 keeps their folder.
 #
 # Needs in the environment: HEIR, HEIR_KV, STORY_WORKER: the programs.
 
@@ -13,7 +15,7 @@ shopt -s inherit_errexit
 STORY_LIMIT=${STORY_LIMIT:-90}
 PATIENCE=${PATIENCE:-20} # seconds for one command, or for one thing to come true
 
-# --- what every story may use -------------------------------------------------------------------------------------------
+# --- what every story may use ---------------------------------------------------------------------
 
 note() { printf '# %s\n' "$*" >&3; }
 
@@ -66,7 +68,8 @@ config() { # [NODES]
 	cat >> "$DIR/heir.yaml"
 }
 
-# Everything that a story starts carries its mark, by which it is found again. In a process of its own: exec does not return.
+# Everything that a story starts carries its mark, by which it is found again. In a process of its own: exec
+# does not return.
 exec_marked() {
 	export STORY_MARK=$MARK STORY_DIR=$DIR
 	exec "$@"
@@ -91,8 +94,9 @@ up() {
 	up_says ' is up: '
 }
 
-# An application svc of one story_worker, up and protected where it has a hot standby. Each argument is the inside of a YAML
-# mapping or list: keys of the application, keys of the child, arguments of the worker. NODES: the nodes.
+# An application svc of one story_worker, up and protected where it has a hot standby. Each argument is the
+# inside of a YAML mapping or list: keys of the application, keys of the child, arguments of the worker.
+# NODES: the nodes.
 service() { # [APPLICATION [CHILD [ARGUMENTS]]]
 	local app=${1:-} child=${2:-'state: 4KiB'}
 	[[ $app == *standby:* ]] || app="standby: hot${app:+, $app}"
@@ -166,7 +170,7 @@ wait_protected() { heir wait "$1" --running --protected --timeout "${PATIENCE}s"
 is_state() { [ "$(app "$1" .state 2>/dev/null)" = "$2" ]; }
 wait_state() { until_true "$1 is $2" is_state "$1" "$2"; }
 
-# --- the worker: what it did, and what it is to do ----------------------------------------------------------------------
+# --- the worker: what it did, and what it is to do ------------------------------------------------
 
 # Each callback appends to $DIR/events: TIME NODE PID POINT DETAIL.
 events() { grep -sE "^[0-9]+ $1\$" "$DIR/events" | cut -d' ' -f2- || true; } # REGULAR EXPRESSION after the time
@@ -176,8 +180,8 @@ wait_event() { until_true "event '$1'" has_event "$1"; }
 event_time() { grep -sE "^[0-9]+ $1\$" "$DIR/events" | tail -n 1 | cut -d' ' -f1; }
 forget_events() { : > "$DIR/events"; }
 
-# At POINT of NODE ("b.start"), or of a child ("b.extra.start"), the worker reads what to do: die, exit N, fail, hang, stop,
-# block (until allowed). "once" before it: only the next time.
+# At POINT of NODE ("b.start"), or of a child ("b.extra.start"), the worker reads what to do: die, exit N,
+# fail, hang, stop, block (until allowed). "once" before it: only the next time.
 at() { # POINT ACTION...
 	local point=$1
 	shift
@@ -188,9 +192,10 @@ allow() { rm -f "$DIR/at.$1"; }
 
 call() { heir call "$@"; }
 
-# --- the frame ----------------------------------------------------------------------------------------------------------
+# --- the frame ------------------------------------------------------------------------------------
 
-# Whether a process carries the mark of this story; the environment of a leader or a child has it from `heir up`.
+# Whether a process carries the mark of this story; the environment of a leader or a child has it from `heir
+# up`.
 marked_pids() {
 	local file pid
 	for file in $(grep -lzxF "STORY_MARK=$MARK" /proc/[0-9]*/environ 2>/dev/null || true); do
@@ -210,8 +215,8 @@ expect_nothing_left() {
 }
 
 clean_up() {
-	local pids tries
-	for tries in {1..200}; do
+	local pids
+	for _ in {1..200}; do
 		pids=$(marked_pids)
 		[ -n "$pids" ] || break
 		# shellcheck disable=SC2086

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# Children that die, and how often they may: restart in place, giving up, failing over, and the next candidate. Invariant 6;
-# the race rows "chosen standby fails to start", "top supervisor gives up" and "permanent application fails".
+# Children that die, and how often they may: restart in place, giving up, failing over, and the next
+# candidate. Invariant 6; the race rows "chosen standby fails to start", "top supervisor gives up" and
+# "permanent application fails".
 . "$(dirname "$0")/story.sh"
 
 told() { expect "the leader of $1" "$(call "heir@$1" "$2")" ok; }
@@ -77,12 +78,14 @@ story_giving_up_can_mean_to_stop() {
 	expect 'its state is kept' "$(call svc 'add 1')" 7
 }
 
-# A crash that every instance has: they take turns, at most as often as failovers allows; then it stays down, state kept.
+# A crash that every instance has: they take turns, at most as often as failovers allows; then it stays down,
+# state kept.
 story_failovers_beyond_intensity_end_in_failed() {
 	application <<-END
 		standby: hot
 		failovers: {intensity: 2, period: 60s}
-		supervisor: {intensity: 0, period: 60s, children: [{id: server, exec: [story_worker], names: [svc], state: 4KiB}]}
+		supervisor: {intensity: 0, period: 60s, children: [
+		  {id: server, exec: [story_worker], names: [svc], state: 4KiB}]}
 	END
 	up
 	wait_protected svc
@@ -154,7 +157,8 @@ story_deaths_in_each_callback_at_the_first_start() {
 story_a_program_that_exits_at_once() {
 	application <<-END
 		standby: hot
-		supervisor: {intensity: 2, period: 60s, children: [{id: server, exec: [story_worker], names: [svc], state: 4KiB}]}
+		supervisor: {intensity: 2, period: 60s, children: [
+		  {id: server, exec: [story_worker], names: [svc], state: 4KiB}]}
 	END
 	at main 'exit 9'
 	start_up
@@ -171,7 +175,8 @@ story_a_program_that_is_never_ready() {
 	application <<-END
 		standby: hot
 		step_timeout: 300ms
-		supervisor: {intensity: 1, period: 60s, children: [{id: server, exec: [story_worker], names: [svc], state: 4KiB}]}
+		supervisor: {intensity: 1, period: 60s, children: [
+		  {id: server, exec: [story_worker], names: [svc], state: 4KiB}]}
 	END
 	at main.a hang
 	up
@@ -189,7 +194,8 @@ story_a_program_that_vanishes() {
 	cp "$STORY_WORKER" program
 	application <<-END
 		standby: hot
-		supervisor: {intensity: 2, period: 60s, children: [{id: server, exec: ["$DIR/program"], names: [svc], state: 4KiB}]}
+		supervisor: {intensity: 2, period: 60s, children: [
+		  {id: server, exec: ["$DIR/program"], names: [svc], state: 4KiB}]}
 	END
 	up
 	wait_protected svc
@@ -210,7 +216,8 @@ story_a_permanent_application_takes_its_node_down() {
 		nodes: [a]
 		restart_type: permanent
 		failovers: {intensity: 1, period: 60s}
-		supervisor: {intensity: 1, period: 60s, children: [{id: server, exec: [story_worker], names: [svc], state: 4KiB}]}
+		supervisor: {intensity: 1, period: 60s, children: [
+		  {id: server, exec: [story_worker], names: [svc], state: 4KiB}]}
 	END
 	up
 	local n
@@ -281,7 +288,8 @@ story_programs_that_know_nothing_of_heir() {
 
 story_a_program_that_ignores_term() {
 	application <<-END
-		supervisor: {children: [{id: deaf, exec: [bash, -c, 'trap "" TERM; echo >&3; while :; do sleep 1000; done'],
+		supervisor: {children: [
+		  {id: deaf, exec: [bash, -c, 'trap "" TERM; echo >&3; while :; do sleep 1000; done'],
 		  ready: {fd: 3}, shutdown: 300ms}]}
 	END
 	up
@@ -297,7 +305,8 @@ story_a_program_that_ignores_term() {
 # It says that it is ready as services do that systemd starts.
 story_a_program_that_notifies() {
 	application <<-END
-		supervisor: {children: [{id: notifier, exec: [bash, -c, 'read -r go < go; systemd-notify --ready; exec sleep 1000'],
+		supervisor: {children: [
+		  {id: notifier, exec: [bash, -c, 'read -r go < go; systemd-notify --ready; exec sleep 1000'],
 		  ready: notify}]}
 	END
 	command -v systemd-notify > /dev/null || sed -i 's/systemd-notify --ready/notify/' heir.yaml

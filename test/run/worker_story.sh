@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# Workers that die, hang or are stopped where it hurts, and clients that connect meanwhile. Invariants 2, 4, 5 and 6.
+# Workers that die, hang or are stopped where it hurts, and clients that connect meanwhile. Invariants 2, 4, 5
+# and 6.
 . "$(dirname "$0")/story.sh"
 
 story_an_old_owner_that_dies_while_it_stops() {
@@ -25,7 +26,8 @@ story_a_worker_that_dies_while_the_domain_stops() {
 	expect_nothing_left
 }
 
-# It does not come back from its handler: fenced at yield_timeout, its transaction undone, the message handled again.
+# It does not come back from its handler: fenced at yield_timeout, its transaction undone, the message handled
+# again.
 story_an_owner_that_hangs_in_a_transaction() {
 	service 'yield_timeout: 200ms'
 	local old
@@ -117,7 +119,7 @@ story_a_worker_that_crashes() {
 	done
 }
 
-# --- TCP ----------------------------------------------------------------------------------------------------------------
+# --- TCP ------------------------------------------------------------------------------------------
 
 kv() {
 	PORT=$(free_port)
@@ -135,7 +137,8 @@ kv() {
 	wait_protected kv
 }
 
-# New connections meanwhile are taken by the old or the new instance, or wait; every answer that came stands for a write.
+# New connections meanwhile are taken by the old or the new instance, or wait; every answer that came stands
+# for a write.
 connect_and_count() {
 	local n=0
 	while [ ! -e done ]; do
@@ -166,7 +169,8 @@ story_connections_are_never_refused() {
 	[ "$(redis get hits)" -ge "$counted" ] || fail "$counted writes were acknowledged, $(redis get hits) are there"
 }
 
-# One connection, one command after the other over a takeover: what the old one has of it is forwarded until it closes.
+# One connection, one command after the other over a takeover: what the old one has of it is forwarded until
+# it closes.
 story_a_connection_that_was_open_before() {
 	kv
 	local line

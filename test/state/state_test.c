@@ -219,6 +219,23 @@ static void test_commit_forgets(void **state)
 	}
 }
 
+/* The version of the contents is part of a transaction that upgrades them. */
+static void test_version(void **state)
+{
+	(void)state;
+	atom_store_seq(&st.head->version, 1);
+	state_begin(&st, 0);
+	assert_int_equal(state_mark(&st, words(), 8), 0);
+	words()[0] = 2;
+	assert_int_equal(state_mark(&st, &st.head->version, 8), 0);
+	assert_int_equal(state_mark(&st, &st.head->version, 4), HEIR_EINVAL);
+	assert_int_equal(state_mark(&st, &st.head->undo_used[0], 8), HEIR_EINVAL);
+	atom_store_seq(&st.head->version, 2);
+	assert_int_equal(state_undo(&st, 0), 2);
+	assert_int_equal(words()[0], 0);
+	assert_int_equal(atom_load_seq(&st.head->version), 1);
+}
+
 static uint32_t next_random(uint32_t *seed)
 {
 	*seed = *seed * 1664525 + 1013904223;
@@ -383,6 +400,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_bounds, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_log_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_commit_forgets, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_overlaps, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_deaths, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_corrupt_logs, setup, teardown),
