@@ -205,6 +205,12 @@ static int adopt_version(struct drive *d)
 		(void)heir_abort(h);
 		return rc;
 	}
+	/* Part of the transaction: undone with the contents if this process dies before the commit. */
+	rc = heir_mark(h, &h->state.head->version, sizeof(h->state.head->version));
+	if (rc) {
+		(void)heir_abort(h);
+		return rc;
+	}
 	atom_store_release(&h->state.head->version, run->cb.version);
 	return heir_commit(h);
 }

@@ -176,14 +176,24 @@ int txn_message(heir_t *h, uint32_t role, txn_handler *handle, void *arg)
 	return 1;
 }
 
-/* What another live instance's worker of this role has in hand is left to it: two must not answer into one cell. */
+/*
+ * What another live instance's worker of this role may have in hand is left to it: two must not answer into one cell. Who
+ * took it cannot be told for certain, so it is whoever serves, or has served, in this role on another node.
+ */
 static bool in_other_hands(heir_t *h, const struct mail_head *head)
 {
-	uint32_t holder = atom_load_relaxed(&shm_cell(&h->shm, head->ref.cell)->holder);
-	struct slot_place place = slot_place(&h->shm, holder);
+	struct shm_role *role = &h->shm.roles[h->place.role];
 
-	return cell_unpack(head->word).state == CELL_TAKEN && holder != h->slot && place.role == h->place.role &&
-	       handle_alive(&h->shm, slot_handle(&h->shm, holder));
+	if (cell_unpack(head->word).state != CELL_TAKEN)
+		return false;
+	for (uint32_t n = 0; n < h->shm.limits.nodes; n++) {
+		uint64_t other = atom_load_acquire(&role->candidate[n]);
+
+		if (other && other != h->self && !handle_noticed(&h->shm, other) &&
+		    atom_load_acquire(&shm_slot(&h->shm, handle_slot(other))->ready) >= WORKER_SERVING)
+			return true;
+	}
+	return false;
 }
 
 int plain_message(heir_t *h, uint32_t role, txn_handler *handle, void *arg)

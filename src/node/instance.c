@@ -182,6 +182,10 @@ void instance_bring_up(struct instance *i)
 		}
 		if (!c->pid)
 			child_spawn(c);
+		if (!c->pid) { /* it could not be: again at its time */
+			loop_again(l, c->spawn_at > l->now ? c->spawn_at : l->now + NS_PER_SECOND / 10);
+			return;
+		}
 		if (!c->ready)
 			return;
 	}

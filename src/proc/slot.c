@@ -314,7 +314,7 @@ int handle_exit_fd(const struct shm *shm, uint64_t handle)
 	if (fd < 0)
 		return errno == ESRCH ? HEIR_ENOENT : -errno;
 	/* Another process of the same pid by now? Then that one is gone. */
-	if (started_at((pid_t)sw.pid) != atom_load_relaxed(&s->started)) {
+	if (started_pack(sw.incarnation, started_at((pid_t)sw.pid)) != atom_load_acquire(&s->started)) {
 		close(fd);
 		return HEIR_ENOENT;
 	}

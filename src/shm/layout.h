@@ -119,7 +119,7 @@ struct shm_app {
 	_Alignas(CACHE_LINE) atom64 move;
 	/* {ms of CLOCK_MONOTONIC:40 | sequence of the move word it belongs to:24}; the driver */
 	atom64 deadline;
-	atom64 previous;  /* handle of the owner before the switch; the driver, before the switch */
+	atom64 previous;  /* handle of the old owner while it may be switched back to, else 0; CAS by the owner while MOVING */
 	/* {type:8 | from node + 1:8 | generation:32}: of the present owner; the owner while MOVING */
 	atom64 start;
 	/* generation that a switch-back made: its new owner is told; the driver, before that CAS */
@@ -169,7 +169,7 @@ struct shm_slot {
 	_Alignas(CACHE_LINE) atom64 word; /* {incarnation:32 | state:8 | pid:24}; CAS: proc/slot.h */
 	/* {kind:8 | node + 1:8 | app + 1:16 | role + 1:32}; the slot's thread */
 	atom64 place;
-	atom64 started;                   /* field 22 of /proc/PID/stat; the slot's thread */
+	atom64 started;                   /* {incarnation:16 | field 22 of /proc/PID/stat:48}; the slot's thread */
 	atom64 version;                   /* state version it understands; the slot's thread */
 	atom32 ready;                     /* worker_state; the slot's thread */
 	atom32 dying;                     /* 1: a fatal signal was caught; any thread of that process */
@@ -215,7 +215,7 @@ struct shm_cell {
 	 * OWNED
 	 */
 	atom64 target;
-	atom32 holder;      /* slot of the reader that took it last; that reader, before it takes */
+	atom32 holder;      /* slot of the reader that took it last; that reader, after it has taken it */
 	atom32 pad;
 	atom64 reserved[1];
 	/* then shm_limits.message + 256 bytes of name and request, then shm_limits.message bytes of reply */

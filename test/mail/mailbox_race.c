@@ -306,8 +306,10 @@ static bool still_dead(void *arg)
 static void sender_process(uint32_t slot, uint32_t seed)
 {
 	/* What its predecessor tried is not tried again: it may have been accepted. */
-	for (uint64_t n = atom_load_acquire(&board->sent[slot]) + 1; !atom_load_acquire(&board->stop); n++)
+	for (uint64_t n = atom_load_acquire(&board->sent[slot]) + 1; n < MOST / SENDERS; n++)
 		send_one(slot, n, &seed);
+	while (pause() < 0)
+		;
 }
 
 static void owner_process(uint32_t slot, uint32_t seed)
