@@ -16,6 +16,7 @@
 #include "proc/recover.h"
 #include "trace/moves.h"
 
+#define GONE_LOOK INT64_C(5000000)
 #define WORDS_MAX 4
 #define HAND_OVER_EXTRA (5 * NS_PER_SECOND)
 #define MAIL_A_ROUND 256
@@ -345,7 +346,9 @@ void ask_advance(struct instance *i, const struct seen *s)
 		advance_guest(i, s);
 	if (i->hand.active)
 		advance_hand(i);
-	if (i->yield.active && s->view.tree == TREE_EMPTY && instance_is_gone(i)) {
+	if (i->yield.active && s->view.tree == TREE_EMPTY && !instance_is_gone(i)) {
+		loop_again(i->leader, i->leader->now + GONE_LOOK); /* reaping tells, and this is the backstop */
+	} else if (i->yield.active && s->view.tree == TREE_EMPTY) {
 		i->yielded = true;
 		i->dead_since = i->leader->now;
 		answer(i->leader, &i->yield, &done);

@@ -17,6 +17,7 @@
 #include "node/view.h"
 #include "proc/recover.h"
 
+#define GONE_LOOK INT64_C(5000000) /* reaping tells; this is the backstop */
 #define SOON INT64_C(1000000)
 #define DELAY_FIRST INT64_C(100000000)
 #define DELAY_MOST (5 * NS_PER_SECOND)
@@ -368,8 +369,10 @@ static void advance_stop(struct instance *i)
 		s->how = STOP_NOT;
 		return;
 	}
-	if (!instance_is_gone(i))
+	if (!instance_is_gone(i)) {
+		loop_again(i->leader, i->leader->now + GONE_LOOK);
 		return;
+	}
 	s->how = STOP_NOT;
 	i->served = i->uncounted = false;
 }

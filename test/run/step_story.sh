@@ -17,7 +17,7 @@ expect_served_by() { # PID COUNTER
 
 story_a_failure_before_the_switch_changes_nothing() {
 	service "$steps"
-	local old generation point counter=5
+	local old point counter=5
 	old=$(owner svc)
 	call svc 'add 5' > /dev/null
 	for point in $before; do
