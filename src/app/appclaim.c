@@ -28,6 +28,17 @@ enum claim_decision claim_decide(const struct claim_view *v, int64_t *ret_deadli
 
 	if (d == CLAIM_NO)
 		return d;
+	if (v->phase == PHASE_SERVING && v->node_died && v->failover_timeout) {
+		int64_t since = v->since < 0 ? v->now : v->since;
+
+		if (v->failover_timeout < 0)
+			return CLAIM_NO;
+		if (v->now < since + v->failover_timeout) {
+			*ret_deadline = since + v->failover_timeout;
+			return CLAIM_WAIT;
+		}
+		until += v->failover_timeout;
+	}
 	if (v->driver_alive) {
 		*ret_deadline = v->now + v->grace;
 		return CLAIM_WAIT;

@@ -26,6 +26,8 @@ struct claim_view {
 	int64_t now;
 	int64_t since;           /* when this standby first saw that it may have to; -1: not yet */
 	int64_t grace;           /* how long the named one goes first */
+	bool node_died;          /* the owner's leader died with it, or before it */
+	int64_t failover_timeout; /* then: how long the node has to come back; -1: for ever */
 };
 
 enum claim_decision { CLAIM_NO, CLAIM_WAIT, CLAIM_NOW, CLAIM_SWITCH };

@@ -161,6 +161,9 @@ static int64_t patience_here(const struct app_view *v)
 {
 	if (v->yielded)
 		return v->claim_grace;
+	/* A node that is back within the failover timeout has its applications again. */
+	if (!v->served && v->failover_timeout != 0)
+		return 0;
 	if (!v->other_ready || v->phase == APP_HELD || (v->in_place && v->phase == APP_SERVING))
 		return 0;
 	return v->failover_timeout < 0 ? -1 : v->failover_timeout + v->claim_grace + PATIENCE;
@@ -271,7 +274,8 @@ struct app_step app_step(const struct app_view *v)
 	case OWNER_DEAD:
 		/* What a leader before this one ran, and that died with it, is for others first. */
 		return v->owner_here && (v->served || v->yielded || v->first_start ||
-		                         !v->other_up || v->duty != DUTY_RUN)
+		                         !v->other_up ||
+		                         v->failover_timeout != 0 || v->duty != DUTY_RUN)
 		               ? dead_here(v)
 		               : dead_elsewhere(v);
 	}

@@ -20,6 +20,8 @@ const struct cmd_option cmd_options[OPTIONS] = {
 		"which domain: else $HEIR_DOMAIN, else default"},
 	[OPTION_DETACH] = {"detach", 0, NULL, OPERAND_NONE,
 		"return once it runs, and leave it running"},
+	[OPTION_DISCARD] = {"discard", 0, NULL, OPERAND_NONE,
+		"remove what a damaged or dead domain left, state included"},
 	[OPTION_DEFAULT] = {"default", 0, NULL, OPERAND_NONE,
 		"the built-in configuration, not a file"},
 	[OPTION_TAKEOVERS] = {"takeovers", 0, "COUNT", OPERAND_NONE, "how many planned takeovers"},
@@ -51,11 +53,11 @@ const struct cmd_option cmd_options[OPTIONS] = {
 
 const struct command cmd_commands[] = {
 	{.name = "up",
-		.synopsis = "[-f FILE] [-d DOMAIN] [--detach]",
+		.synopsis = "[-f FILE] [-d DOMAIN] [--detach] [--discard]",
 		.summary = "start a domain with its nodes and applications",
 		.more = "Without FILE: nodes a and b and the sample service heir-kv on both, at "
 			"port 7379.",
-		.options = ACTING | WITH(FILE) | WITH(DETACH),
+		.options = ACTING | WITH(FILE) | WITH(DETACH) | WITH(DISCARD),
 		.entry = up_main},
 	{.name = "down",
 		.synopsis = "[-d DOMAIN] [--keep] [--timeout DURATION] [NODE]",

@@ -261,7 +261,7 @@ int domain_segments(const char *name, bool remove)
 	while ((entry = readdir(dir))) {
 		const char *rest = entry->d_name + length;
 
-		if (strncmp(entry->d_name, prefix, length) != 0 || (*rest && *rest != '.'))
+		if (strncmp(entry->d_name, prefix, length) != 0 || !strchr(".:", *rest))
 			continue;
 		count++;
 		snprintf(path, sizeof(path), SEGMENTS "/%s", entry->d_name);

@@ -510,6 +510,6 @@ int drive_failover(heir_t *h, int planned, int64_t noticed)
 		fail(&d, rc, &reply);
 	else
 		finish(&d, &reply);
-	app_changed(&h->shm, h->run->app);
+	worker_announce(h);
 	return rc;
 }

@@ -14,6 +14,7 @@
 #include "proc/recover.h"
 
 #define MAIL_A_ROUND 64
+#define ANNOUNCE_NS INT64_C(1000000)
 #define WAIT_WORDS   10
 
 struct shm_app *worker_app(heir_t *h)
@@ -30,6 +31,22 @@ void worker_state(heir_t *h, enum worker_state state)
 {
 	h->run->state = state;
 	atom_store_release(&own_slot(h)->ready, state);
+}
+
+/*
+ * Those who wait for answers come first: leaders would take their processors. Should this process die before it has told
+ * them, its death does.
+ */
+void worker_announce(heir_t *h)
+{
+	control_wake_generation(&worker_app(h)->control);
+	h->run->announce_at = clock_ns() + ANNOUNCE_NS;
+}
+
+static void announce_now(heir_t *h)
+{
+	h->run->announce_at = DEADLINE_NEVER;
+	app_changed(&h->shm, h->run->app);
 }
 
 static int env_number(const char *name)
@@ -135,7 +152,7 @@ int heir_worker_open(const struct heir_worker *worker, void *arg, heir_t **ret)
 		return -ENOMEM;
 	memcpy(&run->cb, worker, worker->size < sizeof(run->cb) ? worker->size : sizeof(run->cb));
 	run->arg = arg;
-	run->claim_since = run->look_again = run->wanted_since = DEADLINE_NEVER;
+	run->claim_since = run->look_again = run->wanted_since = run->announce_at = DEADLINE_NEVER;
 	run->lifeline = env_number("HEIR_LIFELINE");
 	run->app = (uint32_t)place.app;
 	run->node = (uint32_t)place.node;
@@ -161,6 +178,8 @@ void worker_finish(heir_t *h)
 
 	if (!h->run)
 		return;
+	if (h->run->announce_at >= 0)
+		announce_now(h);
 	dying_remove();
 	watch_finish(h);
 	(void)atom_cas(&shm_role(&h->shm, (uint32_t)h->place.role)->candidate[h->place.node], &self, 0);
@@ -221,7 +240,7 @@ static void control_request(heir_t *h, const struct request *r)
 		else
 			drive_takeover(h, r, &reply);
 		lib_answer_kept(h, kept, 0, &reply, sizeof(reply));
-		app_changed(&h->shm, h->run->app);
+		worker_announce(h);
 		return;
 	default:
 		reply.error = HEIR_EINVAL;
@@ -383,6 +402,9 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 		m.slot && m.slot != h->slot && m.slot != c.owner && move_driver_alive(&h->shm, run->app);
 	v.is_heir = c.heir == h->slot;
 	v.heir_alive = heir && !v.is_heir && handle_alive(&h->shm, heir);
+	run->node_died = (run->node_died && run->claim_since >= 0) || run->saw.leader;
+	v.node_died = run->node_died;
+	v.failover_timeout = a->failover_timeout > INT64_MAX ? -1 : (int64_t)a->failover_timeout;
 	v.since = run->claim_since;
 	d = claim_decide(&v, &run->look_again);
 	if (d == CLAIM_NO)
@@ -454,6 +476,8 @@ static int round_of(heir_t *h, int64_t now, uint64_t *ret_word)
 	atom32 *replies = &own_slot(h)->replies;
 	int done = 0, rc;
 
+	if (run->announce_at >= 0 && now >= run->announce_at)
+		announce_now(h);
 	*ret_word = atom_load_acquire(&worker_app(h)->control);
 	rc = follow_owner(h, control_unpack(*ret_word));
 	if (rc < 0)
@@ -519,7 +543,7 @@ int heir_poll(heir_t *h, int64_t timeout)
 		return HEIR_EPERM;
 	rc = round_of(h, clock_ns(), &word);
 	if (rc == 0 && !run->finish) {
-		rc = sleep_until(h, word, deadline_min(deadline, run->look_again));
+		rc = sleep_until(h, word, deadline_min(deadline, deadline_min(run->look_again, run->announce_at)));
 		if (rc == 0)
 			rc = round_of(h, clock_ns(), &word);
 	}

@@ -30,7 +30,9 @@ struct worker_run {
 	int exit_code;            /* what heir_poll returns then */
 	int lifeline;
 	int64_t claim_since;      /* -1: no claim is due */
+	bool node_died;           /* since then the owner's leader has been seen dead */
 	struct worker_saw saw;
+	int64_t announce_at;      /* leaders are told then; -1: nothing to tell */
 	int64_t look_again;       /* deadline of the next look, or never */
 	int wanted;               /* a begin was refused: wait for the commit futex as well */
 	int passed_over;          /* mail at the head is in another's hands */
@@ -43,6 +45,8 @@ struct worker_run {
 void worker_finish(heir_t *h); /* no worker: nothing */
 void worker_state(heir_t *h, enum worker_state state);
 struct shm_app *worker_app(heir_t *h);
+/* Tell those who follow the application now, and leaders, for whom nothing is urgent, a moment later. */
+void worker_announce(heir_t *h);
 
 /* drive.c. Each ends with the application served by this process, or not, and says so in *ret. */
 void drive_start(heir_t *h, const struct request *request, struct reply *ret);    /* REQ_START */

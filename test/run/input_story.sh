@@ -76,7 +76,8 @@ story_a_program_that_cannot_be_executed() {
 story_a_file_that_is_not_there() {
 	expect_exit 6 heir check missing.yaml
 	expect_match 'the message' "$OUT" '*missing.yaml*No such file*'
-	expect_not 'the status of up' "$(heir up -f missing.yaml > /dev/null 2>&1; echo $?)" 0
+	heir up -f missing.yaml > out 2>&1 && fail 'up takes a file that is not there'
+	expect_match 'the message of up' "$(cat out)" '*missing.yaml*No such file*'
 	mkdir folder
 	expect_exit 6 heir check folder
 }
@@ -183,7 +184,7 @@ story_a_segment_that_is_damaged() {
 	expect 'the service runs' "$(call svc 'add 1')" 1
 }
 
-pending_a_damaged_segment_is_discarded() {
+story_a_damaged_segment_is_discarded() {
 	service
 	heir down --keep > /dev/null
 	ends "$UP"

@@ -49,7 +49,7 @@ story_take_back_auto() {
 }
 
 # Its node comes back before the timeout has passed: started there again, and nobody fails over.
-pending_a_node_that_is_back_within_the_failover_timeout() {
+story_a_node_that_is_back_within_the_failover_timeout() {
 	service 'failover_timeout: 60s'
 	call svc 'add 5' > /dev/null
 	kill_leader a
@@ -58,7 +58,7 @@ pending_a_node_that_is_back_within_the_failover_timeout() {
 	expect 'the counter' "$(call svc 'add 1')" 6
 }
 
-pending_failing_over_after_the_failover_timeout() {
+story_failing_over_after_the_failover_timeout() {
 	service 'failover_timeout: 400ms'
 	call svc 'add 5' > /dev/null
 	kill -KILL "$UP" # so that nobody starts the node again

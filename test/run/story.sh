@@ -242,6 +242,8 @@ story_ends() {
 	set +e
 	exec 2> /dev/null
 	[ $status = 0 ] || tell_what_happened
+	# shellcheck disable=SC2046
+	kill -KILL $(jobs -p) # redis-server overwrites its environment, and so the mark
 	clean_up
 	exit $status
 }
