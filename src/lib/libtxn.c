@@ -177,8 +177,9 @@ int txn_message(heir_t *h, uint32_t role, txn_handler *handle, void *arg)
 }
 
 /*
- * What another live instance's worker of this role may have in hand is left to it: two must not answer into one cell. Who
- * took it cannot be told for certain, so it is whoever serves, or has served, in this role on another node.
+ * What another live instance's worker of this role may have in hand is left to it: two must not answer into one
+ * cell. Who took it cannot be told for certain, so it is whoever serves, or has served, in this role on another
+ * node.
  */
 static bool in_other_hands(heir_t *h, const struct mail_head *head)
 {

@@ -34,8 +34,8 @@ void worker_state(heir_t *h, enum worker_state state)
 }
 
 /*
- * Those who wait for answers come first: leaders would take their processors. Should this process die before it has told
- * them, its death does.
+ * Those who wait for answers come first: leaders would take their processors. Should this process die before it
+ * has told them, its death does.
  */
 void worker_announce(heir_t *h)
 {

@@ -21,7 +21,8 @@ int cell_alloc(const struct shm *shm, uint32_t slot, uint32_t flags, uint32_t *h
 
 		if (cw.state != CELL_FREE)
 			continue;
-		cw = (struct cell_word){.generation = cw.generation, .slot = slot, .flags = flags, .state = CELL_OWNED};
+		cw = (struct cell_word){
+			.generation = cw.generation, .slot = slot, .flags = flags, .state = CELL_OWNED};
 		/* acquire: pairs with the release of the CAS to FREE, whose party read or wrote the contents before */
 		if (!atom_cas(&c->word, &w, cell_pack(cw)))
 			continue;
@@ -32,8 +33,8 @@ int cell_alloc(const struct shm *shm, uint32_t slot, uint32_t flags, uint32_t *h
 	return HEIR_EFULL;
 }
 
-int cell_fill(const struct shm *shm, struct cell_ref ref, enum cell_kind kind, const char *name, size_t name_size,
-              const void *data, size_t size)
+int cell_fill(const struct shm *shm, struct cell_ref ref, enum cell_kind kind, const char *name,
+	      size_t name_size, const void *data, size_t size)
 {
 	struct shm_cell *c = shm_cell(shm, ref.cell);
 
@@ -61,7 +62,8 @@ int cell_load(const struct shm *shm, struct cell_ref ref, uint64_t *ret_word)
 
 	if (!c)
 		return HEIR_ECORRUPT;
-	w = atom_load_acquire(&c->word); /* pairs with every cell_move: the contents that the state promises are seen */
+	w = atom_load_acquire(
+		&c->word); /* pairs with every cell_move: the contents that the state promises are seen */
 	if (cell_unpack(w).generation != ref.generation)
 		return HEIR_ENOENT;
 	*ret_word = w;
@@ -78,5 +80,5 @@ int cell_move(const struct shm *shm, uint32_t cell, uint64_t word, struct cell_w
 void cell_free(const struct shm *shm, uint32_t cell, uint64_t word)
 {
 	(void)cell_move(shm, cell, word,
-	                (struct cell_word){.generation = cell_unpack(word).generation + 1, .state = CELL_FREE});
+			(struct cell_word){.generation = cell_unpack(word).generation + 1, .state = CELL_FREE});
 }

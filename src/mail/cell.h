@@ -6,17 +6,19 @@
  *
  *   FREE -> OWNED       sender; it alone stores name, request and destination. The generation is that of the whole use.
  *   OWNED -> PUBLISHED  anyone (helps), once the cell stands in a ring: mailbox.h
- *   PUBLISHED -> TAKEN  the mailbox's reader; for a role's mailbox within its open transaction. +1 delivery. It alone stores the reply.
+ *   PUBLISHED -> TAKEN  the mailbox's reader; for a role's mailbox within its open transaction. +1 delivery. It
+ *                       alone stores the reply.
  *   TAKEN -> TAKEN      the next owner takes again what its dead predecessor held
  *   TAKEN -> DONE       redo of a commit: the reply is valid; the caller reads it, then frees
  *   TAKEN -> OWNED      reader of a direct mailbox passes it on (flag FORWARDED; holder says who)
- *   … -> FREE           generation + 1: by the caller (DONE), by the redo (a send, or a call that its caller gave up),
+ *   any -> FREE         generation + 1: by the caller (DONE), by the redo (a send, or a call that was given up),
  *                       by the sender (OWNED, not published), by whoever buries the party that should have
  *   PUBLISHED, TAKEN -> DONE with REFUSED   bury: direct mail of a dead reader
  *   TAKEN -> ASIDE      redo: delivered too often; kept
  *
- * slot is the sender's, 0 once nobody waits for an answer. While a slot number stands in a cell, the slot is not reused:
- * bury (proc/bury.c) takes it out first. A stale CAS, from a party that was stopped, fails by generation or state.
+ * slot is the sender's, 0 once nobody waits for an answer. While a slot number stands in a cell, the slot is
+ * not reused: bury (proc/bury.c) takes it out first. A stale CAS, from a party that was stopped, fails by
+ * generation or state.
  */
 #ifndef HEIR_MAIL_CELL_H
 #define HEIR_MAIL_CELL_H

@@ -28,7 +28,10 @@ bool mailbox_has_room(const struct shm *shm, uint32_t mailbox)
 	return head >= tail || tail - head < limit;
 }
 
-/* Mark the cell of generation g that stands at the tail, then advance. 1: the tail's entry is empty; 0: helped; ECORRUPT. */
+/*
+ * Mark the cell of generation g that stands at the tail, then advance. 1: the tail's entry is empty; 0: helped;
+ * ECORRUPT.
+ */
 static int help(const struct shm *shm, uint32_t mailbox, uint64_t *tail)
 {
 	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
@@ -47,8 +50,9 @@ static int help(const struct shm *shm, uint32_t mailbox, uint64_t *tail)
 	if (!c)
 		return HEIR_ECORRUPT;
 	/*
-	 * While this is the tail, the cell has not been let go since it was put here (the reader does not pass the tail), and an
-	 * OWNED word is of the use that was put here. Its flags may change under us (its caller gives up): again then.
+	 * While this is the tail, the cell has not been let go since it was put here (the reader does not pass
+	 * the tail), and an OWNED word is of the use that was put here. Its flags may change under us (its
+	 * caller gives up): again then.
 	 */
 	do {
 		w = atom_load_acquire(&c->word);
@@ -110,7 +114,10 @@ int mailbox_publish(const struct shm *shm, uint32_t mailbox, struct cell_ref ref
 			return 0;
 		entry = entry_pack((uint32_t)tail, 0);
 		TESTPOINT("mail: publishing");
-		/* seq_cst: pairs with the reader's mailbox_sleep, which adds to sleepers before it looks here again */
+		/*
+		 * seq_cst: pairs with the reader's mailbox_sleep, which adds to sleepers before it looks here
+		 * again
+		 */
 		if (atom_cas_seq(entry_at(shm, mailbox, tail), &entry, entry_pack((uint32_t)tail, ref.cell))) {
 			TESTPOINT("mail: in the ring");
 			(void)help(shm, mailbox, &tail);
@@ -138,7 +145,10 @@ void mailbox_awake(const struct shm *shm, uint32_t mailbox)
 	atom_add_relaxed(&shm_mailbox(shm, mailbox)->sleepers, (uint32_t)-1);
 }
 
-/* A head that its caller gave up before anybody took it: DONE first, so that whoever buries this process finds it. */
+/*
+ * A head that its caller gave up before anybody took it: DONE first, so that whoever buries this process finds
+ * it.
+ */
 static void skip(const struct shm *shm, uint32_t mailbox, uint32_t ticket, uint32_t cell, uint64_t w)
 {
 	struct cell_word next = cell_unpack(w);
@@ -159,7 +169,8 @@ int mailbox_peek(const struct shm *shm, uint32_t mailbox, struct mail_head *ret)
 	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
 
 	for (;;) {
-		uint64_t h = atom_load_acquire(&m->head), entry = atom_load_seq(entry_at(shm, mailbox, h)), w, tail;
+		uint64_t h = atom_load_acquire(&m->head), entry = atom_load_seq(entry_at(shm, mailbox, h)), w,
+			 tail;
 		struct shm_cell *c;
 		struct cell_word cw;
 
@@ -180,7 +191,10 @@ int mailbox_peek(const struct shm *shm, uint32_t mailbox, struct mail_head *ret)
 		if (atom_load_acquire(&m->tail) == h)
 			(void)help(shm, mailbox, &tail);
 		w = atom_load_acquire(&c->word);
-		/* As it is emptied before the cell is let go, an entry that stands still says that w is of this use. */
+		/*
+		 * As it is emptied before the cell is let go, an entry that stands still says that w is of this
+		 * use.
+		 */
 		if (atom_load_relaxed(entry_at(shm, mailbox, h)) != entry)
 			continue;
 		cw = cell_unpack(w);

@@ -30,10 +30,14 @@ static struct cell_ref ref_unpack(uint64_t w)
 
 void record_store(struct shm_record *to, const struct mail_record *from)
 {
-	/* The generation under which this is written before the words; pairs with the fence behind record_load() in app_recover(). */
+	/*
+	 * The generation under which this is written before the words; pairs with the fence behind
+	 * record_load() in app_recover().
+	 */
 	fence_release();
 	atom_store_relaxed(&to->cell, ref_pack(from->ref));
-	atom_store_relaxed(&to->ticket, (uint64_t)from->outcome << 56 | (uint64_t)from->mailbox << 32 | from->ticket);
+	atom_store_relaxed(&to->ticket,
+			   (uint64_t)from->outcome << 56 | (uint64_t)from->mailbox << 32 | from->ticket);
 	for (unsigned i = 0; i < from->sent; i++) {
 		atom_store_relaxed(&to->sent[i].cell, ref_pack(from->outbox[i].ref));
 		atom_store_relaxed(&to->sent[i].mailbox, from->outbox[i].mailbox);
@@ -46,8 +50,10 @@ void record_load(struct mail_record *to, const struct shm_record *from)
 	struct shm_record *f = (struct shm_record *)(uintptr_t)from;
 	uint64_t t = atom_load_relaxed(&f->ticket);
 
-	*to = (struct mail_record){.ref = ref_unpack(atom_load_relaxed(&f->cell)), .ticket = (uint32_t)t,
-	                           .mailbox = (uint32_t)(t >> 32) & 0xffffff, .outcome = (enum mail_outcome)(t >> 56)};
+	*to = (struct mail_record){.ref = ref_unpack(atom_load_relaxed(&f->cell)),
+				   .ticket = (uint32_t)t,
+				   .mailbox = (uint32_t)(t >> 32) & 0xffffff,
+				   .outcome = (enum mail_outcome)(t >> 56)};
 	to->sent = atom_load_relaxed(&f->outbox);
 	if (to->sent > SHM_OUTBOX_MAX)
 		to->sent = 0;
@@ -67,7 +73,10 @@ static void wake_caller(const struct shm *shm, uint32_t slot)
 	futex_wake(&s->replies, INT_MAX);
 }
 
-/* TAKEN -> DONE for a caller that waits, FREE where nobody does, ASIDE for poison. Whatever it is already stays. */
+/*
+ * TAKEN -> DONE for a caller that waits, FREE where nobody does, ASIDE for poison. Whatever it is already
+ * stays.
+ */
 static void let_go(const struct shm *shm, struct cell_ref ref, enum mail_outcome outcome)
 {
 	uint64_t w;
@@ -161,7 +170,8 @@ void mail_refuse(const struct shm *shm, struct cell_ref ref)
 /* A message for that process or one before it in its slot. */
 static bool meant_for(uint64_t target, uint64_t handle)
 {
-	return handle_slot(target) == handle_slot(handle) && handle_incarnation(target) <= handle_incarnation(handle);
+	return handle_slot(target) == handle_slot(handle) &&
+	       handle_incarnation(target) <= handle_incarnation(handle);
 }
 
 void mail_return(const struct shm *shm, uint64_t handle)
@@ -170,7 +180,10 @@ void mail_return(const struct shm *shm, uint64_t handle)
 	uint32_t mailbox = shm_slot_mailbox(shm, handle_slot(handle));
 	struct mail_head head;
 
-	/* Either the slot is seen dead here, or what was published is seen by the burial that follows: pairs with bury(). */
+	/*
+	 * Either the slot is seen dead here, or what was published is seen by the burial that follows: pairs
+	 * with bury().
+	 */
 	fence_seq();
 	for (uint32_t i = 0; s && i <= shm->ring_entries; i++) {
 		uint64_t w = atom_load_acquire(&s->word);
@@ -212,10 +225,14 @@ static bool at_head(const struct shm *shm, uint32_t mailbox, uint32_t cell, uint
 	entry = atom_load_acquire(&shm_ring(shm, mailbox)[head & (shm->ring_entries - 1)]);
 	*ret = (uint32_t)head;
 	/* The word again: the entry is of this use of the cell. */
-	return entry == ((head & UINT32_MAX) << 32 | cell) && atom_load_acquire(&shm_cell(shm, cell)->word) == w;
+	return entry == ((head & UINT32_MAX) << 32 | cell) &&
+	       atom_load_acquire(&shm_cell(shm, cell)->word) == w;
 }
 
-/* A message to one who is buried already: whoever was about to return it has died with it in hand, out of the ring. */
+/*
+ * A message to one who is buried already: whoever was about to return it has died with it in hand, out of the
+ * ring.
+ */
 static bool undelivered(const struct shm *shm, uint32_t mailbox, uint32_t cell, uint64_t target)
 {
 	struct shm_slot *s = shm_slot(shm, handle_slot(target));
@@ -231,7 +248,9 @@ static bool undelivered(const struct shm *shm, uint32_t mailbox, uint32_t cell, 
 	return true;
 }
 
-/* What is to become of a cell of which the dead party was the sender, the reader, or the one who passed it on. */
+/*
+ * What is to become of a cell of which the dead party was the sender, the reader, or the one who passed it on.
+ */
 static enum verdict judge(const struct burial *b, uint32_t cell, struct shm_cell *c, uint64_t w)
 {
 	struct cell_word cw = cell_unpack(w);
@@ -245,7 +264,10 @@ static enum verdict judge(const struct burial *b, uint32_t cell, struct shm_cell
 			return sent ? DISCARD : LEAVE;
 		return atom_load_relaxed(&c->holder) == b->slot ? REFUSE : sent ? RELEASE : LEAVE;
 	case CELL_TAKEN:
-		/* A role's: still at the head, the next reader takes it again; passed, and not answered, nobody would. */
+		/*
+		 * A role's: still at the head, the next reader takes it again; passed, and not answered, nobody
+		 * would.
+		 */
 		stands = at_head(b->shm, mailbox, cell, w, &ticket);
 		if (!stands && atom_load_relaxed(&c->holder) == b->slot)
 			return REFUSE;

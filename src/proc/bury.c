@@ -26,8 +26,8 @@ static bool still_dead(void *arg)
 }
 
 /*
- * As long as a control word names the slot, or what it committed is not redone, it is not reused. What is cleared here was
- * loaded before still_dead(): it is the dead one's, not a successor's.
+ * As long as a control word names the slot, or what it committed is not redone, it is not reused. What is
+ * cleared here was loaded before still_dead(): it is the dead one's, not a successor's.
  */
 static bool owed(const struct corpse *corpse)
 {
@@ -47,7 +47,8 @@ static bool owed(const struct corpse *corpse)
 			return true;
 		if (c.heir != slot)
 			continue;
-		if (!still_dead((void *)(uintptr_t)corpse) || control_name_heir(&c, 0) || control_cas(&a->control, word, c))
+		if (!still_dead((void *)(uintptr_t)corpse) || control_name_heir(&c, 0) ||
+		    control_cas(&a->control, word, c))
 			return true;
 		control_wake_generation(&a->control);
 	}
@@ -103,7 +104,8 @@ static void ring_all(const struct shm *shm)
 	for (uint32_t i = 0; i < shm_mailbox_count(shm); i++) {
 		struct shm_mailbox *m = shm_mailbox(shm, i);
 
-		if (atom_load_relaxed(&m->tail) != atom_load_relaxed(&m->head) || atom_load_relaxed(&m->sleepers)) {
+		if (atom_load_relaxed(&m->tail) != atom_load_relaxed(&m->head) ||
+		    atom_load_relaxed(&m->sleepers)) {
 			mailbox_settle(shm, i);
 			mailbox_ring(shm, i);
 		}
@@ -113,7 +115,8 @@ static void ring_all(const struct shm *shm)
 
 		if (!s || slot_unpack(atom_load_relaxed(&s->word)).state != SLOT_ALIVE)
 			continue;
-		atom_add_release(&s->replies, 1); /* one that has looked and does not sleep yet is to look again */
+		/* one that has looked and does not sleep yet is to look again */
+		atom_add_release(&s->replies, 1);
 		futex_wake(&s->replies, INT_MAX);
 	}
 	for (uint32_t i = 0; i < shm->limits.apps; i++) {

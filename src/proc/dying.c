@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A fatal signal kills the process only after its core dump, and the kernel marks the life words after that. So the signal is
- * caught just long enough to say so: the slot is marked dying; if the signal hit the slot's own thread, which will run no
- * more user code, its life words are marked as the kernel would; watchers are woken; the signal is raised again.
+ * A fatal signal kills the process only after its core dump, and the kernel marks the life words after that. So
+ * the signal is caught just long enough to say so: the slot is marked dying; if the signal hit the slot's own
+ * thread, which will run no more user code, its life words are marked as the kernel would; watchers are woken;
+ * the signal is raised again.
  */
 #include <limits.h>
 #include <signal.h>

@@ -75,8 +75,9 @@ int app_recover(const struct shm *shm, uint32_t app, uint64_t me, struct state *
 }
 
 /*
- * While MOVING its slot is not reused, should it die: the application may be switched back to it. A claim waits for nobody, so
- * there it is 0. After the switch's CAS, and by CAS, as this process may be stopped and no owner any more.
+ * While MOVING its slot is not reused, should it die: the application may be switched back to it. A claim waits
+ * for nobody, so there it is 0. After the switch's CAS, and by CAS, as this process may be stopped and no owner
+ * any more.
  */
 static void remember(struct shm_app *a, uint32_t generation, uint64_t previous)
 {
@@ -90,7 +91,10 @@ static void remember(struct shm_app *a, uint32_t generation, uint64_t previous)
 	fence_seq(); /* before the old owner is seen alive; pairs with bury() */
 }
 
-/* Wait for the commit of an open transaction, or the death of its writer; at the deadline, or if it is dying, fence it. */
+/*
+ * Wait for the commit of an open transaction, or the death of its writer; at the deadline, or if it is dying,
+ * fence it.
+ */
 static int wait_for_writer(const struct shm *shm, struct shm_app *a, uint64_t word, uint64_t owner,
 			   int64_t deadline, int *ret_forced)
 {
@@ -126,7 +130,9 @@ static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum a
 
 	TESTPOINT("recover: looking");
 	owner = c.phase == PHASE_DOWN ? 0 : slot_handle(shm, c.owner);
-	/* Still so: then the slot was not reused meanwhile, and this is its owner's handle, not a successor's. */
+	/*
+	 * Still so: then the slot was not reused meanwhile, and this is its owner's handle, not a successor's.
+	 */
 	if (control_unpack(atom_load_acquire(&a->control)).generation != c.generation)
 		return 0;
 	TESTPOINT("recover: looked");
@@ -285,7 +291,8 @@ bool failover_exhausted(const struct shm *shm, uint32_t app, int64_t now_ns)
 	uint64_t w = atom_load_acquire(&a->failovers);
 	uint32_t now = (uint32_t)(now_ns / NS_PER_SECOND) + 1, since = (uint32_t)(w >> 32);
 
-	return (uint32_t)w >= a->failover_intensity && (uint64_t)(now - since) * NS_PER_SECOND < a->failover_period;
+	return (uint32_t)w >= a->failover_intensity &&
+	       (uint64_t)(now - since) * NS_PER_SECOND < a->failover_period;
 }
 
 int failover_count(const struct shm *shm, uint32_t app, int64_t now_ns)

@@ -69,8 +69,8 @@ static int lock_lives(struct shm_slot *s)
 
 static uint64_t place_pack(struct slot_place p)
 {
-	return (uint64_t)p.kind << 56 | (uint64_t)(uint8_t)(p.node + 1) << 48 | (uint64_t)(uint16_t)(p.app + 1) << 32 |
-	       (uint32_t)(p.role + 1);
+	return (uint64_t)p.kind << 56 | (uint64_t)(uint8_t)(p.node + 1) << 48 |
+	       (uint64_t)(uint16_t)(p.app + 1) << 32 | (uint32_t)(p.role + 1);
 }
 
 struct slot_place slot_place(const struct shm *shm, uint32_t slot)
@@ -78,8 +78,8 @@ struct slot_place slot_place(const struct shm *shm, uint32_t slot)
 	struct shm_slot *s = shm_slot(shm, slot);
 	uint64_t w = s ? atom_load_relaxed(&s->place) : 0;
 
-	return (struct slot_place){(enum slot_kind)(w >> 56), (int)(w >> 48 & 0xff) - 1, (int)(w >> 32 & 0xffff) - 1,
-	                           (int)(uint32_t)w - 1};
+	return (struct slot_place){(enum slot_kind)(w >> 56), (int)(w >> 48 & 0xff) - 1,
+				   (int)(w >> 32 & 0xffff) - 1, (int)(uint32_t)w - 1};
 }
 
 /* With some bits of the incarnation, so that a joiner's is told from what the one before it left. */
@@ -113,9 +113,13 @@ static int try_slot(const struct shm *shm, uint32_t slot, struct slot_place plac
 	TESTPOINT("slot: lives locked");
 	w = slot_pack(sw);
 	sw.state = rc ? SLOT_FREE : SLOT_ALIVE;
-	/* release: whoever sees ALIVE sees locked life words; pairs with the acquire loads in handle_alive and handle_gone */
+	/*
+	 * release: whoever sees ALIVE sees locked life words; pairs with the acquire loads in handle_alive and
+	 * handle_gone
+	 */
 	if (!atom_cas(&s->word, &w, slot_pack(sw)) && rc == 0)
-		return HEIR_ECORRUPT; /* declared dead while it lived: not its own any more, so nothing is touched */
+		/* declared dead while it lived: not its own any more, so nothing is touched */
+		return HEIR_ECORRUPT;
 	if (rc)
 		return rc;
 	*ret = handle_make(slot, sw.incarnation);
@@ -150,7 +154,8 @@ void slot_leave(const struct shm *shm, uint64_t handle)
 	if (sw.incarnation != handle_incarnation(handle) || sw.state != SLOT_ALIVE)
 		return;
 	/* While it is still this thread's: behind the unlocks the slot may become another's at any instant. */
-	if (atom_load_relaxed(&s->names) && names_drop_binding((struct shm *)(uintptr_t)shm, handle_slot(handle), handle) == 0)
+	if (atom_load_relaxed(&s->names) &&
+	    names_drop_binding((struct shm *)(uintptr_t)shm, handle_slot(handle), handle) == 0)
 		atom_store_relaxed(&s->names, 0);
 	for (unsigned i = SHM_LIVES; i-- > 0;) {
 		pthread_mutex_unlock(&s->life[i].mutex);
@@ -175,8 +180,8 @@ atom32 *slot_life(const struct shm *shm, uint32_t slot, unsigned which)
 }
 
 /*
- * A joiner has no life words yet: its process is asked for, and that it is not another of the same pid. One that died
- * before it said when it started is taken for alive as long as there is a process of its pid.
+ * A joiner has no life words yet: its process is asked for, and that it is not another of the same pid. One
+ * that died before it said when it started is taken for alive as long as there is a process of its pid.
  */
 static bool joiner_gone(const struct shm_slot *slot, struct slot_word sw)
 {
@@ -185,11 +190,14 @@ static bool joiner_gone(const struct shm_slot *slot, struct slot_word sw)
 	if (kill((pid_t)sw.pid, 0) < 0 && errno == ESRCH)
 		return true;
 	now = started_at((pid_t)sw.pid);
-	return now && started_pack(sw.incarnation, 0) != then && then >> STARTED_BITS == (sw.incarnation & 0xffff) &&
-	       then != started_pack(sw.incarnation, now);
+	return now && started_pack(sw.incarnation, 0) != then &&
+	       then >> STARTED_BITS == (sw.incarnation & 0xffff) && then != started_pack(sw.incarnation, now);
 }
 
-/* How many of its life words say that the thread is gone; all of them where the slot is another's or nobody's by now. */
+/*
+ * How many of its life words say that the thread is gone; all of them where the slot is another's or nobody's
+ * by now.
+ */
 static unsigned lives_gone(const struct shm *shm, uint64_t handle)
 {
 	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
@@ -226,7 +234,8 @@ bool handle_alive(const struct shm *shm, uint64_t handle)
 	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
 	struct slot_word sw = slot_unpack(s ? atom_load_acquire(&s->word) : 0);
 
-	return sw.incarnation == handle_incarnation(handle) && sw.state == SLOT_ALIVE && lives_gone(shm, handle) == 0;
+	return sw.incarnation == handle_incarnation(handle) && sw.state == SLOT_ALIVE &&
+	       lives_gone(shm, handle) == 0;
 }
 
 pid_t handle_pid(const struct shm *shm, uint64_t handle)
@@ -262,7 +271,10 @@ int handle_pidfd(const struct shm *shm, uint64_t handle)
 	return fd;
 }
 
-/* The kernel says through its pidfd that the whole process is gone, and yet its life words stand: their notice was lost. */
+/*
+ * The kernel says through its pidfd that the whole process is gone, and yet its life words stand: their notice
+ * was lost.
+ */
 static void declare_dead(const struct shm *shm, uint64_t handle, int pidfd)
 {
 	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
@@ -270,7 +282,8 @@ static void declare_dead(const struct shm *shm, uint64_t handle, int pidfd)
 	uint64_t w = atom_load_acquire(&s->word);
 	struct slot_word sw = slot_unpack(w);
 
-	if (pidfd < 0 || poll(&p, 1, 0) != 1 || sw.incarnation != handle_incarnation(handle) || sw.state != SLOT_ALIVE)
+	if (pidfd < 0 || poll(&p, 1, 0) != 1 || sw.incarnation != handle_incarnation(handle) ||
+	    sw.state != SLOT_ALIVE)
 		return;
 	sw.state = SLOT_DEAD;
 	(void)atom_cas(&s->word, &w, slot_pack(sw));
@@ -288,7 +301,10 @@ int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline)
 	while (rc == 0 && !handle_gone(shm, handle)) {
 		uint32_t v = atom_load_acquire(life);
 
-		/* Its four words fall one after the other; the spare one may be marked before the last. Look again soon then. */
+		/*
+		 * Its four words fall one after the other; the spare one may be marked before the last. Look
+		 * again soon then.
+		 */
 		if (life_gone(v))
 			(void)futex_wait(life, v, deadline_min(deadline, clock_ns() + 100000));
 		else

@@ -2,7 +2,8 @@
 /*
  * The segment: what lies where, and who may write it.
  *
- *   head | nodes | applications | roles | slots | mailboxes | rings | cells | buckets | name cells | trace rings | configuration
+ *   head | nodes | applications | roles | slots | mailboxes | rings | cells | buckets | name cells | trace rings |
+ *   configuration
  *
  * The place of each part follows from the limits in the head by carve() alone; no offset is stored. A process
  * loads the limits once, at the gate (segment.c), checks that the carved size is the file's size, and from then
@@ -119,7 +120,8 @@ struct shm_app {
 	_Alignas(CACHE_LINE) atom64 move;
 	/* {ms of CLOCK_MONOTONIC:40 | sequence of the move word it belongs to:24}; the driver */
 	atom64 deadline;
-	atom64 previous;  /* handle of the old owner while it may be switched back to, else 0; CAS by the owner while MOVING */
+	/* handle of the old owner while it may be switched back to, else 0; CAS by the owner while MOVING */
+	atom64 previous;
 	/* {type:8 | from node + 1:8 | generation:32}: of the present owner; the owner while MOVING */
 	atom64 start;
 	/* generation that a switch-back made: its new owner is told; the driver, before that CAS */
@@ -169,7 +171,8 @@ struct shm_slot {
 	_Alignas(CACHE_LINE) atom64 word; /* {incarnation:32 | state:8 | pid:24}; CAS: proc/slot.h */
 	/* {kind:8 | node + 1:8 | app + 1:16 | role + 1:32}; the slot's thread */
 	atom64 place;
-	atom64 started;                   /* {incarnation:16 | field 22 of /proc/PID/stat:48}; the slot's thread */
+	/* {incarnation:16 | field 22 of /proc/PID/stat:48}; the slot's thread */
+	atom64 started;
 	atom64 version;                   /* state version it understands; the slot's thread */
 	atom32 ready;                     /* worker_state; the slot's thread */
 	atom32 dying;                     /* 1: a fatal signal was caught; any thread of that process */
@@ -245,7 +248,10 @@ struct shm_state_head {
 	uint64_t magic;  /* static */
 	uint64_t size, undo_size, undo_offset, data_offset, file_size;
 	_Alignas(CACHE_LINE) atom64 version;   /* of the contents; the owner while open */
-	/* bytes of valid undo entries of the transaction opened under parity 0, 1; the owner while open, or its recoverer */
+	/*
+	 * bytes of valid undo entries of the transaction opened under parity 0, 1; the owner while open, or its
+	 * recoverer
+	 */
 	_Alignas(CACHE_LINE) atom64 undo_used[2];
 	atom64 reserved[6];
 };

@@ -51,9 +51,18 @@ void shm_detach(struct shm *shm);
 int shm_unlink(const char *domain);
 
 /* Checked access: NULL when the index is out of range (slot 0, cell 0 and name cell 0 are nobody's). */
-static inline struct shm_node *shm_node(const struct shm *s, uint64_t i) { return i < s->limits.nodes ? &s->nodes[i] : NULL; }
-static inline struct shm_app *shm_app(const struct shm *s, uint64_t i) { return i < s->limits.apps ? &s->apps[i] : NULL; }
-static inline struct shm_role *shm_role(const struct shm *s, uint64_t i) { return i < s->limits.roles ? &s->roles[i] : NULL; }
+static inline struct shm_node *shm_node(const struct shm *s, uint64_t i)
+{
+	return i < s->limits.nodes ? &s->nodes[i] : NULL;
+}
+static inline struct shm_app *shm_app(const struct shm *s, uint64_t i)
+{
+	return i < s->limits.apps ? &s->apps[i] : NULL;
+}
+static inline struct shm_role *shm_role(const struct shm *s, uint64_t i)
+{
+	return i < s->limits.roles ? &s->roles[i] : NULL;
+}
 static inline struct shm_slot *shm_slot(const struct shm *s, uint64_t i)
 {
 	return i > 0 && i < s->limits.slots ? &s->slots[i] : NULL;
@@ -88,7 +97,9 @@ static inline struct shm_name_cell *shm_name_cell(const struct shm *s, uint64_t 
 }
 static inline struct shm_trace_head *shm_trace(const struct shm *s, uint64_t slot)
 {
-	return slot > 0 && slot < s->limits.slots ? (struct shm_trace_head *)(void *)(s->traces + slot * s->trace_stride) : NULL;
+	if (slot == 0 || slot >= s->limits.slots)
+		return NULL;
+	return (struct shm_trace_head *)(void *)(s->traces + slot * s->trace_stride);
 }
 
 /*

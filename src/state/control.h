@@ -3,7 +3,8 @@
  * The control word of an application: who owns it, whether a transaction is open, how far a move is.
  *
  *   low half   generation:32, the futex that everybody waits on who has to see a change (futex A)
- *   high half  owner slot:12 | heir slot:12 | phase:3 | open:1 | parity:1 | want:1 | 0:2, futex B: a target waits for the commit
+ *   high half  owner slot:12 | heir slot:12 | phase:3 | open:1 | parity:1 | want:1 | 0:2, futex B: a target waits for
+ *              the commit
  *
  * Every decision about who serves is one CAS of the whole word by one of the transitions below. A transition is
  * a pure function old word -> new word, or a refusal; control_cas() applies it. test/model/control.pml checks
@@ -14,8 +15,9 @@
  *  - While open is set, only the owner stores to the state, to record[!parity] and to the cell that it holds; in
  *    RECOVERING the owner is the recoverer, and open is set.
  *  - parity names the valid commit record. Only commit changes it.
- *  - The generation rises at every transition but begin, commit, abort, want and unwant. A word seen twice with equal
- *    generation had the same owner, heir and phase in between: a delayed CAS lands on the word it was computed from, or fails.
+ *  - The generation rises at every transition but begin, commit, abort, want and unwant. A word seen twice with
+ *    equal generation had the same owner, heir and phase in between: a delayed CAS lands on the word it was
+ *    computed from, or fails.
  *
  * Orders: every CAS is acq_rel and pairs with the CAS of the next transition by whomever: begin's with the
  * commit, switch or claim before it (the state's stores are seen), commit's release with the next begin's or

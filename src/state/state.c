@@ -87,8 +87,9 @@ static int state_gate(const struct shm_app *a, const struct shm_state_head *h, s
 	if (size < sizeof(*h) || h->magic != STATE_MAGIC)
 		return HEIR_EFOREIGN;
 	/* Each below the whole first: page_up() of a size near the largest would wrap. */
-	if (h->size > size || h->undo_size > size || h->size != a->state_size || h->undo_size != a->undo_size || h->file_size != size ||
-	    h->undo_offset != page_up(sizeof(*h)) || h->data_offset != h->undo_offset + page_up(h->undo_size) ||
+	if (h->size > size || h->undo_size > size || h->size != a->state_size || h->undo_size != a->undo_size ||
+	    h->file_size != size || h->undo_offset != page_up(sizeof(*h)) ||
+	    h->data_offset != h->undo_offset + page_up(h->undo_size) ||
 	    h->file_size != h->data_offset + page_up(h->size))
 		return HEIR_ECORRUPT;
 	return 0;

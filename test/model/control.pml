@@ -44,7 +44,8 @@
  * take its time to kill, but does kill. A process that is being killed, or has published its own
  * death, at most ends the pass that it is in. Life words and driver are read in the step that loads
  * the control word: the CAS repeats the check of the word, a marked life word stays marked, and a
- * driver is named by a handle, which is never used again.
+ * driver is named by a handle, which is never used again. Whoever is to drive takes the driver's
+ * word in one step for the same reason.
  */
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
@@ -168,7 +169,7 @@
 
 /*
  * A claim is for the driver of a move; when nobody drives any, for a standby, the heir first. In
- * HELD the owner's leader drives, until it lets go.
+ * HELD the owner's leader drives, until it lets go. In DOWN all have been asked to start it.
  */
 #define may_claim(w, me) \
 	(PHASE(w) == DOWN || (gone(w) && (driver == me || (my_turn(w, me) && \
