@@ -448,6 +448,16 @@ static int finish(struct up *u)
 	return status;
 }
 
+/* Accepted, and without effect: said, so that nobody relies on it. */
+static void say_unwatched(const struct conf *conf)
+{
+	for (uint32_t a = 0; a < conf->application_count; a++)
+		for (uint32_t r = 0; r < conf->applications[a].role_count; r++)
+			if (conf->applications[a].roles[r]->watchdog)
+				log_warning("child %s of %s: this version does not watch its watchdog",
+				            conf->applications[a].roles[r]->id, conf->applications[a].name);
+}
+
 int up_main(int argc, char **argv)
 {
 	static struct up u;
@@ -462,12 +472,12 @@ int up_main(int argc, char **argv)
 	search_self(u.self, sizeof(u.self));
 	if (args.discard && build_discard(args.file, args.domain))
 		return 1;
-	rc = args.file ? build_check(args.file) : 0;
-	if (rc < 0)
-		return rc == -EINVAL ? 6 : 1;
+	if (args.file && build_check(args.file))
+		return 6;
 	rc = build_domain(args.file, args.domain, false, u.domain, sizeof(u.domain), &u.conf);
 	if (rc < 0)
 		return rc == -EINVAL ? 6 : 1;
+	say_unwatched(u.conf);
 	if (args.detach && detach(u.domain, &rc))
 		return rc;
 	rc = begin(&u);

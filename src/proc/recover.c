@@ -105,6 +105,7 @@ static int wait_for_writer(const struct shm *shm, struct shm_app *a, uint64_t wo
 	int rc;
 
 	if (deadline_passed(deadline) || (s && atom_load_acquire(&s->dying))) {
+		/* Still so: then the writer's slot was not reused meanwhile, and nobody else is killed. */
 		if (atom_load_acquire(&a->control) != word)
 			return 0;
 		*ret_forced = 1;
@@ -130,12 +131,6 @@ static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum a
 
 	TESTPOINT("recover: looking");
 	owner = c.phase == PHASE_DOWN ? 0 : slot_handle(shm, c.owner);
-	/*
-	 * Still so: then the slot was not reused meanwhile, and this is its owner's handle, not a successor's.
-	 */
-	if (control_unpack(atom_load_acquire(&a->control)).generation != c.generation)
-		return 0;
-	TESTPOINT("recover: looked");
 	dead = owner == 0 || handle_noticed(shm, owner);
 	if (c.owner == handle_slot(me) && c.phase != PHASE_DOWN)
 		return HEIR_EALREADY;

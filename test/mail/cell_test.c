@@ -12,7 +12,7 @@
 #include "heir.h"
 #include "mail/mailfix.h"
 
-#define CELLS 10u
+#define CELLS	10u
 #define MESSAGE 128u
 
 static struct shm shm;
@@ -44,8 +44,9 @@ static void assert_word(struct cell_word a, struct cell_word b)
 
 static void test_packing(void **state)
 {
-	static const uint32_t generations[] = {0, 1, 0x80000000, UINT32_MAX}, slots[] = {0, 1, 0xfff},
-			      deliveries[] = {0, 1, 0xff}, flags[] = {0, CELL_CALL, 0xf};
+	static const uint32_t generations[] = {0, 1, 0x80000000, UINT32_MAX},
+			      slots[] = {0, 1, 0xfff}, deliveries[] = {0, 1, 0xff},
+			      flags[] = {0, CELL_CALL, 0xf};
 	(void)state;
 
 	for (unsigned i = 0; i < 4 * 3 * 3 * 3 * 6; i++) {
@@ -94,10 +95,12 @@ static void test_free_raises_generation(void **state)
 	assert_int_equal(second.generation, first.generation + 1);
 	assert_word(mailfix_word(&shm, second.cell), (struct cell_word){1, 2, 0, 0, CELL_OWNED});
 
-	/* Invariant 3: whoever was stopped with the old word or the old reference changes nothing. */
+	/* Invariant 3: whoever was stopped with the old word or the old reference changes nothing.
+	 */
 	assert_int_equal(cell_load(&shm, first, &later), HEIR_ENOENT);
 	cell_free(&shm, first.cell, w);
-	assert_int_equal(cell_move(&shm, first.cell, w, (struct cell_word){.state = CELL_DONE}), HEIR_EAGAIN);
+	assert_int_equal(cell_move(&shm, first.cell, w, (struct cell_word){.state = CELL_DONE}),
+			 HEIR_EAGAIN);
 	assert_int_equal(cell_load(&shm, second, &later), 0);
 	assert_int_equal(cell_unpack(later).state, CELL_OWNED);
 }
@@ -114,7 +117,8 @@ static void test_generation_wraps(void **state)
 	assert_int_equal(ref.generation, UINT32_MAX);
 	assert_int_equal(cell_load(&shm, ref, &w), 0);
 	cell_free(&shm, ref.cell, w);
-	assert_word(mailfix_word(&shm, ref.cell), (struct cell_word){.generation = 0, .state = CELL_FREE});
+	assert_word(mailfix_word(&shm, ref.cell),
+		    (struct cell_word){.generation = 0, .state = CELL_FREE});
 }
 
 static void test_fill(void **state)
@@ -130,7 +134,8 @@ static void test_fill(void **state)
 	atom_store_relaxed(&c->reply_size, 6);
 	atom_store_relaxed(&c->holder, 7);
 	/* Refused before anything is written. */
-	assert_int_equal(cell_fill(&shm, ref, CELL_USER, name, SHM_NAME_MAX + 1, data, 0), HEIR_ETOOBIG);
+	assert_int_equal(cell_fill(&shm, ref, CELL_USER, name, SHM_NAME_MAX + 1, data, 0),
+			 HEIR_ETOOBIG);
 	assert_int_equal(cell_fill(&shm, ref, CELL_USER, name, 1, data, MESSAGE + 1), HEIR_ETOOBIG);
 	assert_int_equal(cell_fill(&shm, ref, CELL_USER, name, 1, data, SIZE_MAX), HEIR_ETOOBIG);
 	assert_int_equal(atom_load_relaxed(&c->reply_size), 6);
@@ -165,7 +170,8 @@ static void test_bad_reference(void **state)
 	assert_int_equal(cell_load(&shm, (struct cell_ref){UINT32_MAX, 0}, &w), HEIR_ECORRUPT);
 	assert_int_equal(cell_load(&shm, (struct cell_ref){1, 1}, &w), HEIR_ENOENT);
 	assert_int_equal(w, 42);
-	assert_int_equal(cell_move(&shm, UINT32_MAX, 0, (struct cell_word){.state = CELL_OWNED}), HEIR_EAGAIN);
+	assert_int_equal(cell_move(&shm, UINT32_MAX, 0, (struct cell_word){.state = CELL_OWNED}),
+			 HEIR_EAGAIN);
 	cell_free(&shm, UINT32_MAX, 0);
 	assert_int_equal(mailfix_free_cells(&shm), CELLS);
 }

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Races on a mailbox. Threads on one mapping (for TSan): many senders, and owners that take the mailbox from each other,
- * let go in the middle, and redo what the other has committed. Processes: senders and owners that are killed at random.
+ * Races on a mailbox. Threads on one mapping (for TSan): many senders, and owners that take the
+ * mailbox from each other, let go in the middle, and redo what the other has committed. Processes:
+ * senders and owners that are killed at random.
  *
- * Every message has a number of its own. What an owner has handled it notes in plain memory that belongs to its
- * transaction, as the application's state would. In the end every message that was accepted is noted once, every call has
- * had its own answer, and every cell is free. argv[1]: how often.
+ * Every message has a number of its own. What an owner has handled it notes in plain memory that
+ * belongs to its transaction, as the application's state would. In the end every message that was
+ * accepted is noted once, every call has had its own answer, and every cell is free. argv[1]: how
+ * often.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -30,30 +32,32 @@
 #include "mail/mailfix.h"
 #include "state/control.h"
 
-#define CELLS 24u
-#define ROLE 0u
-#define SENDERS 4u /* slots 1 to 4 */
-#define OWNER 5u   /* slots 5 and 6 */
-#define MOST 4000000u /* messages in a round */
-#define KILLS 1500u
+#define CELLS	24u
+#define ROLE	0u
+#define SENDERS 4u	 /* slots 1 to 4 */
+#define OWNER	5u	 /* slots 5 and 6 */
+#define MOST	4000000u /* messages in a round */
+#define KILLS	1500u
 
 /* Threads and forked children must not use cmocka's asserts. */
-#define CHECK(what) \
-	do { \
-		if (!(what)) { \
-			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what); \
-			_exit(1); \
-		} \
+#define CHECK(what)                                                                                \
+	do {                                                                                       \
+		if (!(what)) {                                                                     \
+			fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #what);                 \
+			_exit(1);                                                                  \
+		}                                                                                  \
 	} while (0)
 
-/* Shared with the children. What is not atomic belongs to the open transaction, or to the sender. */
+/* Shared with the children. What is not atomic belongs to the open transaction, or to the sender.
+ */
 static struct board {
-	uint64_t count[2]; /* how many are noted: the one of the control word's parity */
+	uint64_t count[2];	      /* how many are noted: the one of the control word's parity */
 	atom64 sent[SENDERS + 1];     /* the last number that a sender tried */
-	atom64 accepted[SENDERS + 1]; /* the last that was accepted; a call: answered, as it is given up with its caller */
+	atom64 accepted[SENDERS + 1]; /* the last that was accepted; a call: answered, as it is
+					 given up with its caller */
 	atom64 stop;
 	uint64_t noted[];
-} *board;
+} * board;
 
 /* Of senders that were killed between: these may have been accepted or not. */
 static uint64_t doubtful[SENDERS + 1][KILLS + 1];
@@ -91,7 +95,8 @@ static int setup(void **state)
 	for (uint32_t i = 1; i < MAILFIX_SLOTS; i++)
 		mailfix_slot(&shm, i, 1, SLOT_ALIVE);
 	memset(doubts, 0, sizeof(doubts));
-	board = mmap(NULL, board_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	board = mmap(NULL, board_size(), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	assert_true(board != MAP_FAILED);
 	atom_store_relaxed(&shm.apps[0].control,
 			   control_pack((struct control){.owner = OWNER, .phase = PHASE_SERVING}));
@@ -136,7 +141,8 @@ static void send_one(uint32_t slot, uint64_t n, uint32_t *seed)
 	uint64_t number = number_of(slot, n);
 	struct cell_ref ref;
 
-	while (!mailbox_has_room(&shm, ROLE) || cell_alloc(&shm, slot, kind < 3 ? CELL_CALL : 0, &hint, &ref))
+	while (!mailbox_has_room(&shm, ROLE) ||
+	       cell_alloc(&shm, slot, kind < 3 ? CELL_CALL : 0, &hint, &ref))
 		sched_yield();
 	CHECK(cell_fill(&shm, ref, CELL_USER, "", 0, &number, sizeof(number)) == 0);
 	atom_store_relaxed(&shm_cell(&shm, ref.cell)->mailbox, ROLE);
@@ -169,7 +175,8 @@ static void handle(uint32_t slot, struct mail_head *head, unsigned p)
 	record_redo(&shm, &r);
 }
 
-/* One message, if there is one. With forget, its owner lets go of it in the middle: the next one takes it again. */
+/* One message, if there is one. With forget, its owner lets go of it in the middle: the next one
+ * takes it again. */
 static bool serve_one(uint32_t slot, bool forget)
 {
 	atom64 *word = &shm.apps[0].control;
@@ -269,7 +276,8 @@ static void *owner_thread(void *arg)
 	while (atom_load_seq(&sending) || mailbox_peek(&shm, ROLE, &head) == 1) {
 		uint32_t what = next_random(&seed) % 64;
 
-		if (what == 0 && control_apply(&shm.apps[0].control, &old, &now, control_switch, slot) == 0)
+		if (what == 0 &&
+		    control_apply(&shm.apps[0].control, &old, &now, control_switch, slot) == 0)
 			redo_last(slot);
 		else if (!serve_one(slot, what == 1))
 			sched_yield();
@@ -284,7 +292,8 @@ static void test_threads(void **state)
 
 	atom_store_seq(&sending, SENDERS);
 	for (uintptr_t i = 0; i < SENDERS + 2; i++)
-		assert_int_equal(pthread_create(&thread[i], NULL, i < SENDERS ? sender_thread : owner_thread,
+		assert_int_equal(pthread_create(&thread[i], NULL,
+						i < SENDERS ? sender_thread : owner_thread,
 						(void *)(i + 1)),
 				 0);
 	for (unsigned i = 0; i < SENDERS + 2; i++)
@@ -298,7 +307,8 @@ static void test_threads(void **state)
 
 static bool still_dead(void *arg)
 {
-	uint64_t handle = (uint64_t)(uintptr_t)arg, w = atom_load_acquire(&shm_slot(&shm, handle_slot(handle))->word);
+	uint64_t handle = (uint64_t)(uintptr_t)arg,
+		 w = atom_load_acquire(&shm_slot(&shm, handle_slot(handle))->word);
 
 	return (w >> 24 & 0xff) == SLOT_DEAD && w >> 32 == handle_incarnation(handle);
 }
@@ -416,7 +426,8 @@ static void test_killed(void **state)
 		owner = s == OWNER ? OWNER + 1 : OWNER;
 		child[owner] = spawn(owner, i);
 		while (control_unpack(atom_load_acquire(&shm.apps[0].control)).owner != owner ||
-		       control_unpack(atom_load_acquire(&shm.apps[0].control)).phase != PHASE_SERVING)
+		       control_unpack(atom_load_acquire(&shm.apps[0].control)).phase !=
+			       PHASE_SERVING)
 			sched_yield();
 		bury_slot(s, incarnation[s]++);
 	}
@@ -432,7 +443,8 @@ static void test_killed(void **state)
 	settle_owner(owner == OWNER ? OWNER + 1 : OWNER);
 	bury_slot(owner, incarnation[owner]++);
 	check_board();
-	print_message("%lu messages, %u kills\n", board->count[control_unpack(shm.apps[0].control).parity], KILLS);
+	print_message("%lu messages, %u kills\n",
+		      board->count[control_unpack(shm.apps[0].control).parity], KILLS);
 }
 
 int main(int argc, char **argv)

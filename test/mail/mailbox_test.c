@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The ring of a mailbox: order, limits, wrap, what is stale or corrupt; readers and senders that die or stop. */
+/* The ring of a mailbox: order, limits, wrap, what is stale or corrupt; readers and senders that
+ * die or stop. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,8 +17,8 @@
 #include "mail/mailfix.h"
 #include "support/points.h"
 
-#define CELLS 12u
-#define ROLE 0u
+#define CELLS	   12u
+#define ROLE	   0u
 #define OTHER_ROLE 1u
 
 enum { CALLER = 1, READER = 2, SUCCESSOR = 3 };
@@ -91,7 +92,8 @@ static void test_take(void **state)
 	assert_int_equal(mailbox_peek(&shm, ROLE, &head), 1);
 	assert_int_equal(mailbox_take(&shm, READER, &head), 0);
 	assert_int_equal(cell_unpack(head.word).deliveries, 1);
-	/* The next owner takes again what its dead predecessor held; the predecessor's look is stale then. */
+	/* The next owner takes again what its dead predecessor held; the predecessor's look is
+	 * stale then. */
 	assert_int_equal(mailbox_peek(&shm, ROLE, &again), 1);
 	assert_int_equal(mailbox_take(&shm, SUCCESSOR, &again), 0);
 	assert_int_equal(cell_unpack(again.word).deliveries, 2);
@@ -126,7 +128,8 @@ static void test_limit_of_large_pool(void **state)
 	(void)state;
 
 	mailfix_init(&large, 100, 64);
-	/* One mailbox leaves a quarter of the pool to the others; what a transaction accepted passes over that. */
+	/* One mailbox leaves a quarter of the pool to the others; what a transaction accepted
+	 * passes over that. */
 	for (; mailbox_has_room(&large, ROLE); n++)
 		mailfix_send(&large, CALLER, 0, ROLE, 0, n + 1);
 	assert_int_equal(n, 75);
@@ -137,7 +140,8 @@ static void test_limit_of_large_pool(void **state)
 	mailfix_finish(&large);
 }
 
-/* A sender that loads the tail, and the head only after it was passed on, does not take that for a full mailbox. */
+/* A sender that loads the tail, and the head only after it was passed on, does not take that for a
+ * full mailbox. */
 static void test_room_while_head_moves(void **state)
 {
 	struct shm_mailbox *m = shm_mailbox(&shm, ROLE);
@@ -169,7 +173,8 @@ static void test_tickets_wrap(void **state)
 			assert_int_equal(mailfix_serve(&shm, READER, ROLE), i + k);
 	}
 	assert_empty(ROLE);
-	assert_int_equal(atom_load_relaxed(&shm_mailbox(&shm, ROLE)->head), (uint64_t)UINT32_MAX - 20 + 102);
+	assert_int_equal(atom_load_relaxed(&shm_mailbox(&shm, ROLE)->head),
+			 (uint64_t)UINT32_MAX - 20 + 102);
 }
 
 static void test_published_once(void **state)
@@ -219,7 +224,8 @@ static struct cell_ref pass_on(uint32_t from, uint32_t to, uint64_t target)
 static void test_forward(void **state)
 {
 	uint64_t to = mailfix_slot(&shm, READER, 1, SLOT_ALIVE);
-	struct cell_ref ref = mailfix_send(&shm, CALLER, CELL_CALL, mailfix_own(&shm, READER), to, 9);
+	struct cell_ref ref =
+		mailfix_send(&shm, CALLER, CELL_CALL, mailfix_own(&shm, READER), to, 9);
 	(void)state;
 
 	pass_on(READER, ROLE, 0);
@@ -233,8 +239,9 @@ static void test_forward(void **state)
 }
 
 /*
- * The sender was a transaction. Its redo comes again when the message is between two mailboxes: it must not put it
- * back into the first, from where it would be handled twice, or stand in a ring when it is let go.
+ * The sender was a transaction. Its redo comes again when the message is between two mailboxes: it
+ * must not put it back into the first, from where it would be handled twice, or stand in a ring
+ * when it is let go.
  */
 static void test_forward_and_late_redo(void **state)
 {
@@ -302,7 +309,8 @@ static void test_pass_again(void **state)
 	assert_int_equal(mailfix_take(&shm, READER, ROLE, &head), 1);
 	mailbox_pass(&shm, ROLE, head.ticket, head.ref.cell);
 	mail_answer(&shm, head.ref);
-	/* The ring goes round several times; the cell comes to stand at the same place with another ticket. */
+	/* The ring goes round several times; the cell comes to stand at the same place with another
+	 * ticket. */
 	for (uint64_t i = 0; i < 5 * shm.ring_entries; i++) {
 		send_value(ROLE, i + 10);
 		mailbox_pass(&shm, ROLE, head.ticket, head.ref.cell);
@@ -338,8 +346,8 @@ static void peek_and_take(void *arg)
 }
 
 /*
- * A reader was stopped between its look at the ring and its look at the cell, which by then is another mailbox's
- * message. It must not take that. Invariant 2: stopped at any instruction.
+ * A reader was stopped between its look at the ring and its look at the cell, which by then is
+ * another mailbox's message. It must not take that. Invariant 2: stopped at any instruction.
  */
 static void test_stopped_reader(void **state)
 {
@@ -360,14 +368,16 @@ static void test_stopped_reader(void **state)
 	assert_int_equal(cell_unpack(head.word).deliveries, 0);
 }
 
-/* Nor does it see an empty mailbox, where it could sleep, because the head that it looked at has moved. */
+/* Nor does it see an empty mailbox, where it could sleep, because the head that it looked at has
+ * moved. */
 static void peek_must_find(void *arg)
 {
 	struct mail_head head;
 	(void)arg;
 
 	points_arm_at(POINTS_STOP, "mail: head seen", 1);
-	_exit(mailbox_peek(&shm, ROLE, &head) == 1 && mailfix_value(&shm, head.ref.cell) == 2 ? 0 : 1);
+	_exit(mailbox_peek(&shm, ROLE, &head) == 1 && mailfix_value(&shm, head.ref.cell) == 2 ? 0
+											      : 1);
 }
 
 static void test_head_moves_under_reader(void **state)
@@ -418,7 +428,8 @@ static bool dead(void *arg)
 	return true;
 }
 
-/* A sender dies at each point: nobody waits for it, and its message is there entirely or not at all. Invariant 2 */
+/* A sender dies at each point: nobody waits for it, and its message is there entirely or not at
+ * all. Invariant 2 */
 static void test_sender_dies(void **state)
 {
 	int status = 0, deaths = 0, accepted = 0;
@@ -442,7 +453,9 @@ static void test_sender_dies(void **state)
 	assert_true(deaths == 3 && accepted == 3);
 }
 
-struct stop { int n; };
+struct stop {
+	int n;
+};
 
 static void stopped_sender(void *arg)
 {
@@ -453,7 +466,8 @@ static void stopped_sender(void *arg)
 	mailbox_ring(&shm, ROLE);
 }
 
-/* A sender stops at each point, the ring goes round, its cell is used anew; then it goes on: the message came once. */
+/* A sender stops at each point, the ring goes round, its cell is used anew; then it goes on: the
+ * message came once. */
 static void test_sender_stops(void **state)
 {
 	int status = 0;
@@ -503,16 +517,20 @@ static void test_corrupt(void **state)
 
 		for (uint32_t i = 0; i < shm.ring_entries; i++) {
 			uint32_t cell = random_word(&seed) % (round % 2 ? CELLS + 1 : 4000000);
-			uint32_t ticket = round % 3 ? i + (random_word(&seed) % 3) * shm.ring_entries
-						    : random_word(&seed);
+			uint32_t ticket = round % 3
+						  ? i + (random_word(&seed) % 3) * shm.ring_entries
+						  : random_word(&seed);
 
 			atom_store_relaxed(&ring[i], (uint64_t)ticket << 32 | cell);
 		}
 		for (uint32_t i = 1; i <= CELLS; i++)
 			atom_store_relaxed(&shm_cell(&shm, i)->word,
-					   (uint64_t)random_word(&seed) << 32 | random_word(&seed) % 65536);
-		atom_store_relaxed(&shm_mailbox(&shm, ROLE)->head, random_word(&seed) % (round % 5 ? 40 : UINT32_MAX));
-		atom_store_relaxed(&shm_mailbox(&shm, ROLE)->tail, random_word(&seed) % (round % 5 ? 40 : UINT32_MAX));
+					   (uint64_t)random_word(&seed) << 32 |
+						   random_word(&seed) % 65536);
+		atom_store_relaxed(&shm_mailbox(&shm, ROLE)->head,
+				   random_word(&seed) % (round % 5 ? 40 : UINT32_MAX));
+		atom_store_relaxed(&shm_mailbox(&shm, ROLE)->tail,
+				   random_word(&seed) % (round % 5 ? 40 : UINT32_MAX));
 		rc = mailbox_peek(&shm, ROLE, &head);
 		assert_true(rc == 0 || rc == 1 || rc == HEIR_ECORRUPT);
 		if (rc == 1) {
@@ -521,11 +539,13 @@ static void test_corrupt(void **state)
 			record.ticket = head.ticket;
 		}
 		mailbox_settle(&shm, ROLE);
-		rc = mailbox_publish(&shm, ROLE, (struct cell_ref){random_word(&seed) % 20, random_word(&seed)});
+		rc = mailbox_publish(
+			&shm, ROLE, (struct cell_ref){random_word(&seed) % 20, random_word(&seed)});
 		assert_true(rc == 0 || rc == HEIR_ECORRUPT);
 		record_redo(&shm, &record);
 	}
-	assert_int_equal(mailbox_publish(&shm, shm_mailbox_count(&shm), (struct cell_ref){1, 0}), HEIR_ECORRUPT);
+	assert_int_equal(mailbox_publish(&shm, shm_mailbox_count(&shm), (struct cell_ref){1, 0}),
+			 HEIR_ECORRUPT);
 }
 
 int main(void)

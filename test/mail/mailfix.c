@@ -6,10 +6,10 @@
 #include <sys/mman.h>
 
 /* Also used in threads and in forked children, so without cmocka's asserts. */
-#define MUST(what) \
-	do { \
-		if (!(what)) \
-			abort(); \
+#define MUST(what)                                                                                 \
+	do {                                                                                       \
+		if (!(what))                                                                       \
+			abort();                                                                   \
 	} while (0)
 
 void mailfix_init(struct shm *shm, uint32_t cells, uint32_t message)
@@ -48,7 +48,8 @@ void mailfix_finish(struct shm *shm)
 
 uint64_t mailfix_slot(struct shm *shm, uint32_t slot, uint32_t incarnation, enum slot_state state)
 {
-	atom_store_seq(&shm_slot(shm, slot)->word, (uint64_t)incarnation << 32 | (uint64_t)state << 24);
+	atom_store_seq(&shm_slot(shm, slot)->word,
+		       (uint64_t)incarnation << 32 | (uint64_t)state << 24);
 	return handle_make(slot, incarnation);
 }
 
@@ -71,8 +72,8 @@ struct cell_word mailfix_word(const struct shm *shm, uint32_t cell)
 	return cell_unpack(atom_load_acquire(&shm_cell(shm, cell)->word));
 }
 
-struct cell_ref mailfix_cell(struct shm *shm, uint32_t slot, uint32_t flags, uint32_t mailbox, uint64_t target,
-			     uint64_t value)
+struct cell_ref mailfix_cell(struct shm *shm, uint32_t slot, uint32_t flags, uint32_t mailbox,
+			     uint64_t target, uint64_t value)
 {
 	uint32_t hint = 0;
 	struct cell_ref ref;
@@ -84,8 +85,8 @@ struct cell_ref mailfix_cell(struct shm *shm, uint32_t slot, uint32_t flags, uin
 	return ref;
 }
 
-struct cell_ref mailfix_send(struct shm *shm, uint32_t slot, uint32_t flags, uint32_t mailbox, uint64_t target,
-			     uint64_t value)
+struct cell_ref mailfix_send(struct shm *shm, uint32_t slot, uint32_t flags, uint32_t mailbox,
+			     uint64_t target, uint64_t value)
 {
 	struct cell_ref ref = mailfix_cell(shm, slot, flags, mailbox, target, value);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A segment of mail alone, for tests: in an anonymous shared mapping, which threads share and forked children
- * keep. Nobody has joined: slots are numbers, and their words are set by hand.
+ * A segment of mail alone, for tests: in an anonymous shared mapping, which threads share and
+ * forked children keep. Nobody has joined: slots are numbers, and their words are set by hand.
  */
 #ifndef HEIR_TEST_MAILFIX_H
 #define HEIR_TEST_MAILFIX_H
@@ -20,11 +20,12 @@ uint32_t mailfix_own(const struct shm *shm, uint32_t slot);
 uint32_t mailfix_free_cells(const struct shm *shm);
 struct cell_word mailfix_word(const struct shm *shm, uint32_t cell);
 
-/* An OWNED cell with an 8-byte request for that mailbox; target: the handle of a direct message, or 0. */
-struct cell_ref mailfix_cell(struct shm *shm, uint32_t slot, uint32_t flags, uint32_t mailbox, uint64_t target,
-			     uint64_t value);
-struct cell_ref mailfix_send(struct shm *shm, uint32_t slot, uint32_t flags, uint32_t mailbox, uint64_t target,
-			     uint64_t value);
+/* An OWNED cell with an 8-byte request for that mailbox; target: the handle of a direct message, or
+ * 0. */
+struct cell_ref mailfix_cell(struct shm *shm, uint32_t slot, uint32_t flags, uint32_t mailbox,
+			     uint64_t target, uint64_t value);
+struct cell_ref mailfix_send(struct shm *shm, uint32_t slot, uint32_t flags, uint32_t mailbox,
+			     uint64_t target, uint64_t value);
 uint64_t mailfix_value(const struct shm *shm, uint32_t cell);
 /* Take the head, as the reader `slot` of the mailbox: 1 and *ret, or 0. */
 int mailfix_take(struct shm *shm, uint32_t slot, uint32_t mailbox, struct mail_head *ret);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Processes that die at every point of what they do with the library, buriers that die or stop at every point: afterwards
- * every caller has an answer or an error, no cell, slot or name is lost, and whoever has the slot next is not disturbed.
+ * Processes that die at every point of what they do with the library, buriers that die or stop at
+ * every point: afterwards every caller has an answer or an error, no cell, slot or name is lost,
+ * and whoever has the slot next is not disturbed.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -21,268 +22,9 @@
 #include "lib/txn.h"
 #include "name/names.h"
 #include "proc/bury.h"
-#include "support/domain.h"
+#include "proc/burystory.h"
 #include "support/owner.h"
 #include "support/points.h"
-
-#define SECOND INT64_C(1000000000)
-#define CELLS 64u
-#define SLOTS 10u
-
-static struct domain d;
-static bool is_open;
-static heir_t *server; /* the owner, in this process */
-
-static void begin_domain(uint32_t slots)
-{
-	struct acquired got;
-
-	domain_init(&d, &(struct domain_options){.roles = 2, .cells = CELLS, .slots = slots});
-	is_open = true;
-	assert_int_equal(names_register(&d.shm, handle_slot(d.leader[0]), "box", 3, name_binding_role(0, 1), NULL, NULL),
-			 0);
-	server = owner_open(d.name, 0);
-	assert_int_equal(owner_acquire(server, ACQUIRE_CLAIM, &got), 0);
-	owner_serve(server);
-}
-
-static void end_domain(void)
-{
-	if (!is_open)
-		return;
-	is_open = false;
-	heir_close(server);
-	domain_finish(&d);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	begin_domain(SLOTS);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	points_disarm();
-	end_domain();
-	return 0;
-}
-
-static unsigned free_cells(void)
-{
-	unsigned n = 0;
-
-	for (uint32_t i = 1; i < d.shm.limits.cells; i++)
-		n += cell_unpack(atom_load_acquire(&shm_cell(&d.shm, i)->word)).state == CELL_FREE;
-	return n;
-}
-
-static unsigned free_slots(void)
-{
-	unsigned n = 0;
-
-	for (uint32_t i = 1; i < d.shm.limits.slots; i++)
-		n += slot_handle(&d.shm, i) == 0;
-	return n;
-}
-
-static void bury_the_dead(void)
-{
-	(void)bury_all(&d.shm, handle_slot(d.leader[0]));
-}
-
-static int echo(heir_t *h, const struct heir_message *m, void *arg)
-{
-	(void)arg;
-	return heir_reply(h, m->data, m->size);
-}
-
-static int pass_on(heir_t *h, const struct heir_message *m, void *arg)
-{
-	(void)m;
-	(void)arg;
-	return heir_forward(h, "app");
-}
-
-static void serve(void)
-{
-	int rc;
-
-	while ((rc = txn_message(server, 0, echo, NULL)) == 1)
-		;
-	assert_int_equal(rc, 0);
-}
-
-/* The callers: a process that waits for ever, and says what came of it. */
-#define ANSWERED 0
-#define WAS_DEAD 10
-#define UNKNOWN 11
-
-static int call_for_ever(void *name)
-{
-	char reply[8];
-	size_t size = sizeof(reply);
-	heir_t *h;
-	int rc;
-
-	MUST(heir_open(d.name, 0, &h) == 0);
-	rc = heir_call(h, name, "hello", 5, reply, &size, HEIR_FOREVER);
-	MUST(rc != 0 || (size == 5 && memcmp(reply, "hello", 5) == 0));
-	heir_close(h);
-	return rc == 0 ? ANSWERED : rc == HEIR_EDEAD ? WAS_DEAD : rc == HEIR_EUNKNOWN ? UNKNOWN : 20;
-}
-
-/* What an actor does. It stops once where it says ready(), and where something is to be done for it. */
-static heir_t *client(void)
-{
-	heir_t *h;
-
-	MUST(heir_open(d.name, 0, &h) == 0);
-	return h;
-}
-
-static void ready(void)
-{
-	raise(SIGSTOP);
-}
-
-static void act_send(void)
-{
-	heir_t *h = client();
-
-	ready();
-	MUST(heir_send(h, "app", "hello", 5) == 0);
-	heir_close(h);
-}
-
-static void act_call(void)
-{
-	struct heir_ticket t;
-	char reply[8];
-	size_t size = sizeof(reply);
-	heir_t *h = client();
-
-	ready();
-	MUST(heir_call_start(h, "app", "hello", 5, &t) == 0);
-	ready();
-	MUST(heir_call_finish(h, t, reply, &size, 20 * SECOND) == 0);
-	heir_close(h);
-}
-
-static void act_give_up(void)
-{
-	heir_t *h = client();
-	size_t size = 0;
-
-	ready();
-	MUST(heir_call(h, "app", "hello", 5, NULL, &size, 0) == HEIR_ETIMEDOUT);
-	heir_close(h);
-}
-
-static void act_leave_with_call(void)
-{
-	struct heir_ticket t;
-	heir_t *h = client();
-
-	ready();
-	MUST(heir_call_start(h, "app", "hello", 5, &t) == 0);
-	heir_close(h);
-}
-
-static heir_t *worker_b(void)
-{
-	heir_t *h = owner_open(d.name, 1);
-
-	ready(); /* until it is called */
-	return h;
-}
-
-static void act_answer(void)
-{
-	heir_t *h = worker_b();
-	struct request r;
-
-	MUST(lib_receive(h, &r) == 1);
-	direct_done(h, echo(h, &h->in.message, NULL));
-	heir_close(h);
-}
-
-static void act_answer_later(void)
-{
-	heir_t *h = worker_b();
-	struct request r;
-	struct kept kept;
-
-	MUST(lib_receive(h, &r) == 1);
-	kept = lib_keep(h);
-	MUST(lib_receive(h, &r) == 0);
-	lib_answer_kept(h, kept, 0, "hello", 5);
-	heir_close(h);
-}
-
-static void act_forward(void)
-{
-	heir_t *h = worker_b();
-	struct request r;
-
-	MUST(lib_receive(h, &r) == 1);
-	direct_done(h, pass_on(h, &h->in.message, NULL));
-	heir_close(h);
-}
-
-static void act_do_nothing(void)
-{
-	(void)worker_b();
-}
-
-static heir_t *worker_of_box(int node)
-{
-	heir_t *h;
-
-	MUST(lib_open(d.name, (struct slot_place){KIND_WORKER, node, 0, 1}, &h) == 0);
-	return h;
-}
-
-static void act_serve_box(void)
-{
-	heir_t *h = worker_of_box(1);
-
-	ready();
-	MUST(plain_message(h, 1, echo, NULL) == 1);
-	heir_close(h);
-}
-
-static void act_names(void)
-{
-	heir_t *h = client();
-
-	ready();
-	MUST(heir_register(h, "one", HEIR_SELF) == 0);
-	MUST(heir_register(h, "two", HEIR_SELF) == 0);
-	MUST(heir_re_register(h, "one", HEIR_SELF) == 0);
-	MUST(heir_unregister(h, "one") == 0);
-	heir_close(h);
-}
-
-static const struct story {
-	const char *name;
-	void (*act)(void);
-	const char *called; /* by a caller, when the actor is ready */
-} stories[] = {
-	{"send", act_send, NULL},
-	{"call", act_call, NULL},
-	{"give a call up", act_give_up, NULL},
-	{"leave with a call in flight", act_leave_with_call, NULL},
-	{"answer", act_answer, "app@b"},
-	{"answer later", act_answer_later, "app@b"},
-	{"forward", act_forward, "app@b"},
-	{"be called, and do nothing", act_do_nothing, "app@b"},
-	{"serve another role", act_serve_box, "box"},
-	{"names", act_names, NULL},
-};
-#define STORIES (sizeof(stories) / sizeof(stories[0]))
 
 struct scene {
 	const struct story *story;
@@ -334,7 +76,8 @@ static pid_t begin_call(const char *name)
 	return caller;
 }
 
-/* Played to its end, be it death. The caller, if there is one, is running; *ret_end: how the actor ended. */
+/* Played to its end, be it death. The caller, if there is one, is running; *ret_end: how the actor
+ * ended. */
 static pid_t play_story(struct scene *s, enum points_end *ret_end)
 {
 	pid_t actor = domain_fork(&d, NULL, play, s), caller = 0;
@@ -355,7 +98,8 @@ static pid_t play_story(struct scene *s, enum points_end *ret_end)
 
 static void fail_at(const struct scene *s, int m, const char *what)
 {
-	fail_msg("%s: %s, after a death at point %d (%s), burier at %d", s->story->name, what, s->n, points_label(), m);
+	fail_msg("%s: %s, after a death at point %d (%s), burier at %d", s->story->name, what, s->n,
+		 points_label(), m);
 }
 
 /* The actor is buried; others do what is left to them. */
@@ -371,7 +115,8 @@ static void check(const struct scene *s, int m, pid_t caller)
 		;
 	heir_close(box);
 	if (caller) {
-		rc = points_wait(caller, &status) == POINTS_ENDED ? status : 99; /* bounded by its alarm */
+		rc = points_wait(caller, &status) == POINTS_ENDED ? status
+								  : 99; /* bounded by its alarm */
 		if (rc != ANSWERED && rc != WAS_DEAD && rc != UNKNOWN)
 			fail_at(s, m, "a caller without an answer");
 	}
@@ -383,8 +128,8 @@ static void check(const struct scene *s, int m, pid_t caller)
 		fail_at(s, m, "a cell lost");
 	if (free_slots() != SLOTS - 4)
 		fail_at(s, m, "a slot lost");
-	if (names_lookup(&d.shm, "one", 3, NULL, NULL) == 0 || names_lookup(&d.shm, "two", 3, NULL, NULL) == 0 ||
-	    names_check(&d.shm))
+	if (names_lookup(&d.shm, "one", 3, NULL, NULL) == 0 ||
+	    names_lookup(&d.shm, "two", 3, NULL, NULL) == 0 || names_check(&d.shm))
 		fail_at(s, m, "a name left");
 }
 
@@ -403,13 +148,15 @@ static void test_deaths(void **state)
 			struct scene burial = s;
 
 			buried = POINTS_DIED;
-			/* Every third point of the burier's: each is met from many points of the actor's. */
+			/* Every third point of the burier's: each is met from many points of the
+			 * actor's. */
 			for (burial.n = 1 + s.n % 3; buried != POINTS_ENDED; burial.n += 3) {
 				pid_t caller;
 
 				begin_domain(SLOTS);
 				caller = play_story(&s, &acted);
-				buried = points_wait(domain_fork(&d, NULL, bury_as_child, &burial), &status);
+				buried = points_wait(domain_fork(&d, NULL, bury_as_child, &burial),
+						     &status);
 				bury_the_dead();
 				check(&s, burial.n, caller);
 				end_domain();
@@ -455,12 +202,12 @@ static int succeed(void *arg)
 }
 
 /*
- * A burier stops at each point; the burial is completed, the slot is another's: a driver, the heir, with a name. Then the
- * burier goes on, and takes nothing away. Invariant 3
+ * A burier stops at each point; the burial is completed, the slot is another's: a driver, the heir,
+ * with a name. Then the burier goes on, and takes nothing away. Invariant 3
  */
 static void test_stopped_burier(void **state)
 {
-	struct scene s = {&stories[STORIES - 1], POINTS_DIE, 0};
+	struct scene s = {&stories[STORY_NAMES], POINTS_DIE, 0};
 	enum points_end end = POINTS_STOPPED;
 	int status, n;
 	(void)state;
@@ -472,7 +219,8 @@ static void test_stopped_burier(void **state)
 		uint64_t actor, handle, binding, old, now;
 		uint32_t slot = 0;
 
-		begin_domain(6); /* three leaders, the server, the burier and the actor: not one more */
+		begin_domain(
+			6); /* three leaders, the server, the burier and the actor: not one more */
 		s.n = 12;
 		(void)play_story(&s, &end);
 		assert_int_equal(end, POINTS_DIED);
@@ -481,8 +229,11 @@ static void test_stopped_burier(void **state)
 				slot = i;
 		assert_true(slot);
 		/* It was heir and driver as well. */
-		assert_int_equal(control_apply(&d.shm.apps[0].control, &old, &now, control_name_heir, slot), 0);
-		atom_store_seq(&d.shm.apps[0].move, move_pack((struct move_word){.slot = slot, .sequence = 5}));
+		assert_int_equal(
+			control_apply(&d.shm.apps[0].control, &old, &now, control_name_heir, slot),
+			0);
+		atom_store_seq(&d.shm.apps[0].move,
+			       move_pack((struct move_word){.slot = slot, .sequence = 5}));
 		burier = domain_fork(&d, NULL, bury_as_child, &burial);
 		end = points_wait(burier, &status);
 		if (end == POINTS_STOPPED) {
@@ -492,12 +243,14 @@ static void test_stopped_burier(void **state)
 			assert_int_equal(points_wait(next, &status), POINTS_STOPPED);
 			handle = slot_handle(&d.shm, slot);
 			assert_true(handle_alive(&d.shm, handle));
-			assert_int_equal(
-				control_apply(&d.shm.apps[0].control, &old, &now, control_name_heir, slot), 0);
+			assert_int_equal(control_apply(&d.shm.apps[0].control, &old, &now,
+						       control_name_heir, slot),
+					 0);
 			points_continue(burier);
 			assert_int_equal(points_wait(burier, &status), POINTS_ENDED);
 			assert_int_equal(owner_control(&d.shm).heir, slot);
-			assert_int_equal(move_unpack(atom_load_seq(&d.shm.apps[0].move)).slot, slot);
+			assert_int_equal(move_unpack(atom_load_seq(&d.shm.apps[0].move)).slot,
+					 slot);
 			assert_int_equal(names_lookup(&d.shm, "three", 5, &binding, NULL), 0);
 			assert_int_equal(binding, handle);
 			assert_true(handle_alive(&d.shm, handle));
@@ -523,10 +276,11 @@ static int call_and_stop(void *arg)
 	return rc == HEIR_EDEAD ? WAS_DEAD : 21;
 }
 
-/* A caller has found the process alive; it dies and is buried before the call is in its mailbox: refused, at once. */
+/* A caller has found the process alive; it dies and is buried before the call is in its mailbox:
+ * refused, at once. */
 static void test_call_after_burial(void **state)
 {
-	struct scene s = {&stories[7], 0, 0};
+	struct scene s = {&stories[STORY_DO_NOTHING], 0, 0};
 	pid_t worker = domain_fork(&d, NULL, play, &s), caller;
 	int status;
 	(void)state;
@@ -545,7 +299,7 @@ static void test_call_after_burial(void **state)
 /* Who has looked and does not sleep yet is told as well: the word that it will sleep on changes. */
 static void test_burial_wakes(void **state)
 {
-	struct scene s = {&stories[7], 0, 0};
+	struct scene s = {&stories[STORY_DO_NOTHING], 0, 0};
 	heir_t *h = client();
 	atom32 *replies = &d.shm.slots[h->slot].replies;
 	pid_t worker = domain_fork(&d, NULL, play, &s);
@@ -572,7 +326,8 @@ static int own_and_stop(void *arg)
 	return 0;
 }
 
-/* The slot of an owner is not given away before the next owner has claimed and redone. Invariant 1 */
+/* The slot of an owner is not given away before the next owner has claimed and redone. Invariant 1
+ */
 static void test_owner_waits_for_claim(void **state)
 {
 	pid_t pid = domain_fork(&d, NULL, own_and_stop, NULL);
@@ -615,7 +370,9 @@ static void test_places(void **state)
 
 	assert_int_equal(points_wait(pid, &status), POINTS_STOPPED);
 	handle = atom_load_seq(&d.shm.roles[0].candidate[1]);
-	assert_int_equal(control_apply(&d.shm.apps[0].control, &old, &now, control_name_heir, handle_slot(handle)), 0);
+	assert_int_equal(control_apply(&d.shm.apps[0].control, &old, &now, control_name_heir,
+				       handle_slot(handle)),
+			 0);
 	domain_kill(&d, pid);
 	/* Without a slot of one's own its names are left to others, and so is the rest. */
 	assert_int_equal(bury(&d.shm, 0, handle), 0);
@@ -635,13 +392,17 @@ static void test_places(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_stories, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_deaths, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stopped_burier, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_call_after_burial, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_burial_wakes, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_owner_waits_for_claim, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_places, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stories, burystory_setup, burystory_teardown),
+		cmocka_unit_test_setup_teardown(test_deaths, burystory_setup, burystory_teardown),
+		cmocka_unit_test_setup_teardown(test_stopped_burier, burystory_setup,
+						burystory_teardown),
+		cmocka_unit_test_setup_teardown(test_call_after_burial, burystory_setup,
+						burystory_teardown),
+		cmocka_unit_test_setup_teardown(test_burial_wakes, burystory_setup,
+						burystory_teardown),
+		cmocka_unit_test_setup_teardown(test_owner_waits_for_claim, burystory_setup,
+						burystory_teardown),
+		cmocka_unit_test_setup_teardown(test_places, burystory_setup, burystory_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

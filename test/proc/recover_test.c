@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/*
- * Ownership taken in every way: from the dead, from the stopped, over open transactions, from whoever was just taking it;
- * with deaths and stops at every point of a transaction and of a recovery. Each time what was called is done once.
- */
+/* Ownership taken in every way: from the dead, the stopped, over open transactions; what is stale
+ * is refused. */
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -22,84 +20,9 @@
 #include "lib/txn.h"
 #include "name/names.h"
 #include "proc/bury.h"
-#include "support/domain.h"
+#include "proc/txnfix.h"
 #include "support/owner.h"
 #include "support/points.h"
-
-#define SECOND INT64_C(1000000000)
-#define YIELD 3000000 /* ns */
-#define CELLS 64u
-#define BOX 1u /* the second role's mailbox, name "box" */
-
-static struct domain d;
-static bool is_open;
-
-static void begin_domain(void)
-{
-	domain_init(&d, &(struct domain_options){.roles = 2, .cells = CELLS, .slots = 12, .yield_timeout = YIELD});
-	is_open = true;
-	assert_int_equal(names_register(&d.shm, handle_slot(d.leader[0]), "box", 3, name_binding_role(0, 1), NULL, NULL),
-			 0);
-}
-
-static void end_domain(void)
-{
-	if (is_open)
-		domain_finish(&d);
-	is_open = false;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	begin_domain();
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	points_disarm();
-	end_domain();
-	return 0;
-}
-
-static struct control word(void)
-{
-	return owner_control(&d.shm);
-}
-
-static uint64_t *counter(heir_t *h)
-{
-	return (uint64_t *)(void *)h->state.data;
-}
-
-/* "inc": one more, said to the caller, and to the box. */
-static int increment(heir_t *h, const struct heir_message *m, void *arg)
-{
-	uint64_t *n = counter(h);
-	(void)m;
-	(void)arg;
-
-	MUST(heir_mark(h, n, sizeof(*n)) == 0);
-	++*n;
-	MUST(heir_send(h, "box", n, sizeof(*n)) == 0);
-	MUST(heir_reply(h, n, sizeof(*n)) == 0);
-	return 0;
-}
-
-static int serve_one(heir_t *h)
-{
-	return txn_message(h, 0, increment, NULL);
-}
-
-/* A transaction that is left open, with the counter at 99. */
-static void open_dirty(heir_t *h)
-{
-	MUST(heir_begin(h) == 0);
-	MUST(heir_mark(h, counter(h), 8) == 0);
-	*counter(h) = 99;
-}
 
 enum what { REST, DIRTY };
 struct owner {
@@ -109,7 +32,8 @@ struct owner {
 	int n;
 };
 
-/* Serves one message; then stops, as told, until it is killed or continued; then tries a transaction. */
+/* Serves one message; then stops, as told, until it is killed or continued; then tries a
+ * transaction. */
 static int own(void *arg)
 {
 	const struct owner *o = arg;
@@ -140,24 +64,6 @@ static pid_t begin_owner(heir_t *client, enum what what, struct heir_ticket *ret
 	pid = domain_fork(&d, NULL, own, &o);
 	assert_int_equal(points_wait(pid, &status), POINTS_STOPPED);
 	return pid;
-}
-
-static uint64_t finish_call(heir_t *client, struct heir_ticket t)
-{
-	uint64_t n = 0;
-	size_t size = sizeof(n);
-
-	assert_int_equal(heir_call_finish(client, t, &n, &size, 20 * SECOND), 0);
-	assert_int_equal(size, sizeof(n));
-	return n;
-}
-
-static heir_t *open_client(void)
-{
-	heir_t *h;
-
-	assert_int_equal(heir_open(d.name, 0, &h), 0);
-	return h;
 }
 
 static void test_claim_at_rest(void **state)
@@ -200,7 +106,8 @@ static void test_claim_over_open(void **state)
 	assert_int_equal(c.open, 1);
 	assert_int_equal(*counter(b), 99);
 	assert_int_equal(owner_acquire(b, ACQUIRE_CLAIM, &got), HEIR_EAGAIN);
-	assert_int_equal(*counter(b), 99); /* Invariant 4: nothing is undone under a writer that may live */
+	assert_int_equal(*counter(b),
+			 99); /* Invariant 4: nothing is undone under a writer that may live */
 	domain_kill(&d, a);
 	assert_int_equal(owner_acquire(b, ACQUIRE_CLAIM, &got), 0);
 	assert_int_equal(got.undone, 1);
@@ -213,7 +120,8 @@ static void test_claim_over_open(void **state)
 	heir_close(client);
 }
 
-/* At rest a stopped owner is switched away from at once; when it wakes, its begin is refused. Invariant 4 */
+/* At rest a stopped owner is switched away from at once; when it wakes, its begin is refused.
+ * Invariant 4 */
 static void test_switch_from_stopped(void **state)
 {
 	heir_t *client = open_client(), *b = owner_open(d.name, 1);
@@ -309,7 +217,8 @@ static void test_switch_waits_for_commit(void **state)
 	heir_close(a);
 }
 
-/* A writer that cannot be killed is never declared dead; who wanted the application gives that up. Invariants 4 and 6 */
+/* A writer that cannot be killed is never declared dead; who wanted the application gives that up.
+ * Invariants 4 and 6 */
 static void test_writer_that_cannot_be_fenced(void **state)
 {
 	heir_t *a = owner_open(d.name, 0), *b;
@@ -335,200 +244,6 @@ static void test_writer_that_cannot_be_fenced(void **state)
 	heir_close(a);
 }
 
-/*
- * The story that is told at every point: node a has served one call; while it serves the second it dies, or stops. Node b
- * recovers, and dies as well, or stops; node c goes on. Both calls are answered, counted and sent on once.
- */
-static int serve_second(void *arg)
-{
-	const struct owner *o = arg;
-	struct acquired got;
-	heir_t *h = owner_open(d.name, 0);
-
-	MUST(owner_acquire(h, ACQUIRE_CLAIM, &got) == 0);
-	owner_serve(h);
-	MUST(serve_one(h) == 1);
-	points_arm(o->how, o->n);
-	(void)serve_one(h);
-	return 0;
-}
-
-/* Claims from a, serves what there is. It may be told anything, as it may be stale by then. */
-static int take_over(void *arg)
-{
-	const struct owner *o = arg;
-	struct acquired got;
-	heir_t *h = owner_open(d.name, o->node);
-	uint64_t old, now;
-
-	points_arm(o->how, o->n);
-	if (owner_acquire(h, ACQUIRE_CLAIM, &got) == 0 &&
-	    control_apply(&h->shm.apps[0].control, &old, &now, control_serve, h->slot) == 0)
-		while (serve_one(h) == 1)
-			;
-	return 0;
-}
-
-struct tale {
-	heir_t *client;
-	struct heir_ticket first, second;
-	const char *died; /* where a did */
-	char where[64];
-};
-
-static void begin_tale(struct tale *t)
-{
-	begin_domain();
-	t->client = open_client();
-	assert_int_equal(heir_call_start(t->client, "app", "inc", 3, &t->first), 0);
-	assert_int_equal(heir_call_start(t->client, "app", "inc", 3, &t->second), 0);
-}
-
-static unsigned count_free(void)
-{
-	unsigned n = 0;
-
-	for (uint32_t i = 1; i < d.shm.limits.cells; i++)
-		n += cell_unpack(atom_load_acquire(&shm_cell(&d.shm, i)->word)).state == CELL_FREE;
-	return n;
-}
-
-static void read_box(uint64_t expected)
-{
-	struct mail_head head;
-	uint64_t n;
-
-	assert_int_equal(mailbox_peek(&d.shm, BOX, &head), 1);
-	assert_int_equal(mailbox_take(&d.shm, handle_slot(d.leader[0]), &head), 0);
-	memcpy(&n, shm_cell_data(shm_cell(&d.shm, head.ref.cell)) + 3, sizeof(n));
-	assert_int_equal(n, expected);
-	mailbox_pass(&d.shm, BOX, head.ticket, head.ref.cell);
-	mail_answer(&d.shm, head.ref);
-}
-
-/* c takes over, and serves what is left. */
-static void end_tale(struct tale *t, pid_t stale)
-{
-	heir_t *c = owner_open(d.name, 2);
-	struct mail_head head;
-	struct acquired got;
-	int status;
-
-	assert_int_equal(owner_acquire(c, ACQUIRE_SWITCH, &got), 0);
-	owner_serve(c);
-	while (serve_one(c) == 1)
-		;
-	assert_int_equal(*counter(c), 2);
-	if (stale) {
-		/* It goes on, in the middle of a transaction of its successor's. */
-		open_dirty(c);
-		points_continue(stale);
-		(void)points_wait(stale, &status);
-		assert_int_equal(*counter(c), 99);
-		assert_int_equal(heir_abort(c), 0);
-	}
-	assert_int_equal(*counter(c), 2); /* Invariant 5 */
-	assert_int_equal(finish_call(t->client, t->first), 1);
-	assert_int_equal(finish_call(t->client, t->second), 2);
-	(void)bury_all(&d.shm, handle_slot(d.leader[0]));
-	read_box(1);
-	read_box(2);
-	assert_int_equal(mailbox_peek(&d.shm, BOX, &head), 0);
-	assert_int_equal(mailbox_peek(&d.shm, 0, &head), 0);
-	assert_int_equal(count_free(), CELLS);
-	heir_close(c);
-	heir_close(t->client);
-	end_domain();
-}
-
-/* Does b find work to do? Then it dies at each of its points too. */
-static void test_deaths(void **state)
-{
-	struct owner a = {.how = POINTS_DIE, .n = 1};
-	enum points_end served = POINTS_DIED;
-	int status = 0, deaths = 0, nested = 0;
-	(void)state;
-
-	end_domain();
-	for (; served != POINTS_ENDED; a.n++) {
-		struct owner b = {.node = 1, .how = POINTS_DIE, .n = 1};
-		enum points_end recovered = POINTS_DIED;
-
-		for (; recovered != POINTS_ENDED; b.n++) {
-			struct tale t = {0};
-
-			begin_tale(&t);
-			served = points_wait(domain_fork(&d, NULL, serve_second, &a), &status);
-			assert_int_equal(status, 0);
-			recovered = points_wait(domain_fork(&d, NULL, take_over, &b), &status);
-			assert_int_equal(status, 0);
-			end_tale(&t, 0);
-			nested += recovered == POINTS_DIED;
-		}
-		deaths += served == POINTS_DIED;
-	}
-	print_message("the owner died at %d points, who recovered from it %d times\n", deaths, nested);
-	assert_true(deaths >= 15 && nested >= 200);
-}
-
-/* a stops at each point; c takes over, by force if it must; a goes on while c works. */
-static void test_stopped_owner(void **state)
-{
-	struct owner a = {.how = POINTS_STOP, .n = 1};
-	enum points_end served = POINTS_STOPPED;
-	int status = 0;
-	(void)state;
-
-	end_domain();
-	for (; served != POINTS_ENDED; a.n++) {
-		struct tale t = {0};
-		pid_t child;
-
-		begin_tale(&t);
-		child = domain_fork(&d, NULL, serve_second, &a);
-		served = points_wait(child, &status);
-		assert_int_equal(status, 0);
-		end_tale(&t, served == POINTS_STOPPED ? child : 0);
-	}
-	assert_true(a.n >= 15);
-}
-
-/* a dies in its worst moment, b stops at each point of the recovery, c recovers from both, b goes on while c works. */
-static void recover_from_stopped(const char *where)
-{
-	struct owner b = {.node = 1, .how = POINTS_STOP, .n = 1};
-	enum points_end recovered = POINTS_STOPPED;
-	int status = 0;
-
-	for (; recovered != POINTS_ENDED; b.n++) {
-		struct owner a = {.how = POINTS_DIE, .n = 1};
-		struct tale t = {0};
-		pid_t child;
-
-		for (;; a.n++) {
-			begin_tale(&t);
-			assert_int_equal(points_wait(domain_fork(&d, NULL, serve_second, &a), &status), POINTS_DIED);
-			if (strcmp(points_label(), where) == 0)
-				break;
-			heir_close(t.client);
-			end_domain();
-		}
-		child = domain_fork(&d, NULL, take_over, &b);
-		recovered = points_wait(child, &status);
-		assert_int_equal(status, 0);
-		end_tale(&t, recovered == POINTS_STOPPED ? child : 0);
-	}
-	assert_true(b.n >= 10);
-}
-
-static void test_stopped_recoverer(void **state)
-{
-	(void)state;
-	end_domain();
-	recover_from_stopped("state: marked");
-	recover_from_stopped("txn: closed");
-}
-
 static int acquire_and_report(void *arg)
 {
 	struct acquired got;
@@ -552,8 +267,8 @@ static int sit(void *arg)
 }
 
 /*
- * A target looks at an open word, and stops until its deadline is long past; the owner is dead, buried, its slot another's
- * by then. That one is not killed in its stead. Invariant 10
+ * A target looks at an open word, and stops until its deadline is long past; the owner is dead,
+ * buried, its slot another's by then. That one is not killed in its stead. Invariant 10
  */
 static void test_fence_hits_no_bystander(void **state)
 {
@@ -598,7 +313,8 @@ static void test_fence_hits_no_bystander(void **state)
 	heir_close(client);
 }
 
-/* While a switch-back to it may come, the slot of the old owner is not given to another. Invariants 1 and 6 */
+/* While a switch-back to it may come, the slot of the old owner is not given to another. Invariants
+ * 1 and 6 */
 static void test_old_owner_dies_while_moving(void **state)
 {
 	heir_t *client = open_client(), *b = owner_open(d.name, 1);
@@ -609,12 +325,13 @@ static void test_old_owner_dies_while_moving(void **state)
 	(void)state;
 
 	assert_int_equal(owner_acquire(b, ACQUIRE_SWITCH, &got), 0);
-	assert_true(handle_alive(&d.shm, got.previous)); /* b is about to switch back, and is slow */
+	assert_true(
+		handle_alive(&d.shm, got.previous)); /* b is about to switch back, and is slow */
 	domain_kill(&d, a);
 	assert_int_equal(bury(&d.shm, handle_slot(d.leader[0]), got.previous), 0);
 	assert_int_equal(slot_handle(&d.shm, handle_slot(got.previous)), got.previous);
-	assert_int_equal(control_apply(&d.shm.apps[0].control, &old, &now, control_switch_back, b->slot,
-				       handle_slot(got.previous)),
+	assert_int_equal(control_apply(&d.shm.apps[0].control, &old, &now, control_switch_back,
+				       b->slot, handle_slot(got.previous)),
 			 0);
 	/* The word names a dead owner, and no other: whoever is a candidate claims from it. */
 	assert_int_equal(bury(&d.shm, handle_slot(d.leader[0]), got.previous), 0);
@@ -731,7 +448,8 @@ static void test_moves(void **state)
 	(void)state;
 
 	for (uint32_t i = 0; i < 4096; i++) {
-		m = (struct move_word){i & 0xfff, i & 0xff, i & 0xf, i & 0x1f, (i + 1) & 0x1f, (0xffffff - i) & 0xffffff};
+		m = (struct move_word){i & 0xfff, i & 0xff,	  i & 0xf,
+				       i & 0x1f,  (i + 1) & 0x1f, (0xffffff - i) & 0xffffff};
 		struct move_word u = move_unpack(move_pack(m));
 
 		assert_memory_equal(&u, &m, sizeof(m));
@@ -779,22 +497,27 @@ static void test_failover_count(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_claim_at_rest, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_claim_over_open, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_switch_from_stopped, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_switch_over_stopped_writer, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_switch_waits_for_commit, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_writer_that_cannot_be_fenced, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_deaths, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stopped_owner, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_stopped_recoverer, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_fence_hits_no_bystander, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_old_owner_dies_while_moving, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_redone_goes_forward, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_claims_at_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_release, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_moves, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_failover_count, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_claim_at_rest, txnfix_setup, txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_claim_over_open, txnfix_setup,
+						txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_switch_from_stopped, txnfix_setup,
+						txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_switch_over_stopped_writer, txnfix_setup,
+						txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_switch_waits_for_commit, txnfix_setup,
+						txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_writer_that_cannot_be_fenced, txnfix_setup,
+						txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_fence_hits_no_bystander, txnfix_setup,
+						txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_old_owner_dies_while_moving, txnfix_setup,
+						txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_redone_goes_forward, txnfix_setup,
+						txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_claims_at_once, txnfix_setup, txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_release, txnfix_setup, txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_moves, txnfix_setup, txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_failover_count, txnfix_setup, txnfix_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Clients of the stories. caller NAME: "add 1" until SIGTERM, then a line that says how often that was answered, how often
- * the outcome is unknown, how often it failed, and the longest silence. fill NAME: sends until the mailbox is full and prints
- * how many went in. drop_call NAME TEXT: calls and dies before the reply. free_port: a TCP port that nobody listens on.
+ * Clients of the stories. caller NAME: "add 1" until SIGTERM, then a line that says how often that was
+ * answered, how often the outcome is unknown, how often it failed, and the longest silence. fill NAME: sends
+ * until the mailbox is full and prints how many went in. drop_call NAME TEXT: calls and dies before the reply.
+ * free_port: a TCP port that nobody listens on.
  */
 #include "story_worker.h"
 

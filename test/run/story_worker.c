@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The worker of the stories: a counter, in the state or on its own heap, that says what happens to it and misbehaves when
- * told to. Each callback is a point: it appends "TIME POINT NODE APPLICATION CHILD PID DETAIL" to $STORY_DIR/events, then does
- * what $STORY_DIR/at.POINT.NODE.CHILD, at.POINT.NODE or at.POINT says: die, exit N, fail [CODE], hang, stop (SIGSTOP), block (until
- * that file is gone), exec (become sleep(1)); with "once" before it, only this time.
+ * The worker of the stories: a counter, in the state or on its own heap, that says what happens to it and
+ * misbehaves when told to. Each callback is a point: it appends "TIME POINT NODE APPLICATION CHILD PID DETAIL"
+ * to $STORY_DIR/events, then does what $STORY_DIR/at.POINT.NODE.CHILD, at.POINT.NODE or at.POINT says: die,
+ * exit N, fail [CODE], hang, stop (SIGSTOP), block (until that file is gone), exec (become sleep(1)); with
+ * "once" before it, only this time.
  */
 #include "story_worker.h"
 
@@ -186,7 +187,10 @@ static int start(heir_t *h, const struct heir_start *start, void *arg)
 	return rc;
 }
 
-/* The counter on the heap of the other instance: asked for once, then everything that it gets is forwarded to here. */
+/*
+ * The counter on the heap of the other instance: asked for once, then everything that it gets is forwarded to
+ * here.
+ */
 static int fetch(struct story *s, const char *from)
 {
 	char address[320], reply[64];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The segment: limits at their edges, creation, the race to publish, the gate, what is carved from whatever bytes. */
+/* The segment: limits at their edges, creation, the race to publish, the gate, what is carved from
+ * whatever bytes. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -24,7 +25,7 @@
 #include "heir.h"
 #include "shm/segment.h"
 
-#define NOBODY 65534
+#define NOBODY	65534
 #define SKIPPED 77
 
 static char name[64], path[128];
@@ -132,7 +133,8 @@ static void test_limits(void **state)
 	assert_true(shm_size(&small) > 0 && shm_size(&small) % 4096 == 0);
 	for (size_t i = 0; i < sizeof(edges) / sizeof(edges[0]); i++) {
 		const struct edge *e = &edges[i];
-		const uint32_t good[] = {e->least, e->most}, bad[] = {e->bad, e->most + 1, e->most * 2, UINT32_MAX};
+		const uint32_t good[] = {e->least, e->most},
+			       bad[] = {e->bad, e->most + 1, e->most * 2, UINT32_MAX};
 
 		for (int k = 0; k < 2; k++) {
 			struct shm_limits l = small;
@@ -149,8 +151,16 @@ static void test_limits(void **state)
 		}
 	}
 	/* Each in its range, and all together too much. */
-	struct shm_limits l = {SHM_NODES_MAX, SHM_APPS_MAX,  SHM_ROLES_MAX,      SHM_SLOTS_MAX, SHM_CELLS_MAX + 1,
-			       1u << 24,      SHM_NAMES_MAX, 16 * SHM_NAMES_MAX, 1u << 16,      1u << 24,
+	struct shm_limits l = {SHM_NODES_MAX,
+			       SHM_APPS_MAX,
+			       SHM_ROLES_MAX,
+			       SHM_SLOTS_MAX,
+			       SHM_CELLS_MAX + 1,
+			       1u << 24,
+			       SHM_NAMES_MAX,
+			       16 * SHM_NAMES_MAX,
+			       1u << 16,
+			       1u << 24,
 			       {0}};
 
 	assert_int_equal(shm_size(&l), 0);
@@ -174,7 +184,8 @@ static void test_create(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
 	assert_int_equal(st.st_size, shm_size(&small));
-	assert_true((size_t)st.st_blocks * 512 >= shm_size(&small)); /* Invariant 11: no SIGBUS later */
+	assert_true((size_t)st.st_blocks * 512 >=
+		    shm_size(&small)); /* Invariant 11: no SIGBUS later */
 
 	assert_int_equal(shm_attach(&other, name, 1), 0);
 	assert_memory_equal(&other.limits, &small, sizeof(small));
@@ -229,7 +240,8 @@ static void test_publish_race(void **state)
 		for (int i = 0; i < 6; i++) {
 			assert_true(wait(&status) > 0);
 			assert_true(WIFEXITED(status));
-			assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 1 || WEXITSTATUS(status) == 10);
+			assert_true(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 1 ||
+				    WEXITSTATUS(status) == 10);
 			created += WEXITSTATUS(status) == 0;
 			attached += WEXITSTATUS(status) == 10;
 		}
@@ -297,7 +309,8 @@ static int gate_with(size_t at, const void *bytes, size_t size)
 /* Invariant 11: the gate. */
 static void test_gate_of_heads(void **state)
 {
-	const uint64_t magic = SHM_MAGIC + 1, signature = layout_signature() ^ 1, zero = 0, size = shm.size + 4096;
+	const uint64_t magic = SHM_MAGIC + 1, signature = layout_signature() ^ 1, zero = 0,
+		       size = shm.size + 4096;
 	const uint32_t major = SHM_MAJOR + 1, minor = SHM_MINOR + 1, uid = NOBODY, cells = 4096;
 	unsigned char garbage[64];
 	(void)state;
@@ -308,12 +321,15 @@ static void test_gate_of_heads(void **state)
 	assert_int_equal(gate_with(0, garbage, 64), HEIR_EFOREIGN);
 	assert_int_equal(gate_with(offsetof(struct shm_head, major), &major, 4), HEIR_ELAYOUT);
 	assert_int_equal(gate_with(offsetof(struct shm_head, minor), &minor, 4), 0); /* additive */
-	assert_int_equal(gate_with(offsetof(struct shm_head, signature), &signature, 8), HEIR_ELAYOUT);
+	assert_int_equal(gate_with(offsetof(struct shm_head, signature), &signature, 8),
+			 HEIR_ELAYOUT);
 	assert_int_equal(gate_with(offsetof(struct shm_head, size), &size, 8), HEIR_ECORRUPT);
 	assert_int_equal(gate_with(offsetof(struct shm_head, uid), &uid, 4), HEIR_EFOREIGN);
-	assert_int_equal(gate_with(offsetof(struct shm_head, pid_namespace), &zero, 8), HEIR_EFOREIGN);
+	assert_int_equal(gate_with(offsetof(struct shm_head, pid_namespace), &zero, 8),
+			 HEIR_EFOREIGN);
 	assert_int_equal(gate_with(offsetof(struct shm_head, domain), garbage, 64), HEIR_ECORRUPT);
-	assert_int_equal(gate_with(offsetof(struct shm_head, limits.cells), &cells, 4), HEIR_ECORRUPT);
+	assert_int_equal(gate_with(offsetof(struct shm_head, limits.cells), &cells, 4),
+			 HEIR_ECORRUPT);
 	assert_int_equal(gate_with(offsetof(struct shm_head, limits), garbage, 40), HEIR_ECORRUPT);
 	assert_int_equal(gate_with(offsetof(struct shm_head, limits), &zero, 8), HEIR_ECORRUPT);
 	assert_int_equal(gate(), 0);
@@ -369,7 +385,8 @@ static int gate_of_unreadable(void)
 
 	if (geteuid() == 0 && seteuid(NOBODY) < 0)
 		return SKIPPED;
-	if (shm_create(&shm, name, &small, 1) || shm_publish(&shm) || shm_path(name, mine, sizeof(mine)))
+	if (shm_create(&shm, name, &small, 1) || shm_publish(&shm) ||
+	    shm_path(name, mine, sizeof(mine)))
 		return 1;
 	rc = chmod(mine, 0400) < 0 ? 2 : shm_attach(&shm, name, 1) != HEIR_EPERM;
 	unlink(mine);
@@ -484,11 +501,15 @@ static void test_accessors(void **state)
 	assert_int_equal(handle_incarnation(handle_make(4095, 0x7fffffff)), 0x7fffffff);
 }
 
-/* The parts in their order: each begins where the one before ends, or behind; the last ends in the segment. */
+/* The parts in their order: each begins where the one before ends, or behind; the last ends in the
+ * segment. */
 static void assert_carved(const struct shm *s)
 {
 	const struct shm_limits *l = &s->limits;
-	const struct { const void *at; size_t size; } parts[] = {
+	const struct {
+		const void *at;
+		size_t size;
+	} parts[] = {
 		{s->head, sizeof(struct shm_head)},
 		{s->nodes, l->nodes * sizeof(struct shm_node)},
 		{s->apps, l->apps * sizeof(struct shm_app)},
@@ -565,7 +586,8 @@ static void test_any_head(void **state)
 		for (uint32_t n = 1 + next_random(&seed) % 3; n > 0; n--) {
 			size_t at = next_random(&seed) % sizeof(struct shm_head);
 
-			copy[at] = (unsigned char)(next_random(&seed) % 2 ? next_random(&seed) : copy[at] ^ 1u << i % 8);
+			copy[at] = (unsigned char)(next_random(&seed) % 2 ? next_random(&seed)
+									  : copy[at] ^ 1u << i % 8);
 		}
 		if (shm_view(&other, copy, size, 1) == 0) {
 			assert_carved(&other);
@@ -573,7 +595,8 @@ static void test_any_head(void **state)
 		}
 	}
 	assert_true(carved > 100 && carved < 200000);
-	assert_int_equal(shm_view(&(struct shm){0}, copy, sizeof(struct shm_head) - 1, 1), HEIR_EFOREIGN);
+	assert_int_equal(shm_view(&(struct shm){0}, copy, sizeof(struct shm_head) - 1, 1),
+			 HEIR_EFOREIGN);
 	free(copy);
 }
 

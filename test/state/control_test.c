@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The control word: its packing; every transition from every phase, at rest and open, by the owner and by another; the
- * limits of the generation; and threads that take it from each other.
+ * The control word: its packing; every transition from every phase, at rest and open, by the owner
+ * and by another; the limits of the generation; and threads that take it from each other.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -18,9 +18,9 @@
 #include "heir.h"
 #include "state/control.h"
 
-#define ME 5u
-#define OTHER 9u
-#define HEIR 0xfffu
+#define ME     5u
+#define OTHER  9u
+#define HEIR   0xfffu
 #define PHASES 5u
 
 static int setup(void **state)
@@ -39,13 +39,16 @@ static int teardown(void **state)
 
 static void test_packing(void **state)
 {
-	static const uint32_t numbers[] = {0, 1, 0x800, 0xfff}, generations[] = {0, 1, 0x80000000, UINT32_MAX};
+	static const uint32_t numbers[] = {0, 1, 0x800, 0xfff},
+			      generations[] = {0, 1, 0x80000000, UINT32_MAX};
 	(void)state;
 
 	for (unsigned i = 0; i < 4 * 4 * 4 * PHASES * 8; i++) {
 		unsigned flags = i % 8, n = i / 8;
-		struct control c = {generations[n % 4], numbers[n / 4 % 4], numbers[n / 16 % 4],
-				    (enum control_phase)(n / 64), flags & 1, flags >> 1 & 1, flags >> 2};
+		struct control c = {generations[n % 4],	 numbers[n / 4 % 4],
+				    numbers[n / 16 % 4], (enum control_phase)(n / 64),
+				    flags & 1,		 flags >> 1 & 1,
+				    flags >> 2};
 		uint64_t w = control_pack(c);
 		struct control u = control_unpack(w);
 
@@ -56,10 +59,12 @@ static void test_packing(void **state)
 		assert_int_equal(u.open, c.open);
 		assert_int_equal(u.parity, c.parity);
 		assert_int_equal(u.want, c.want);
-		/* The futexes: the generation alone; and the rest, which begin, commit and want change. */
+		/* The futexes: the generation alone; and the rest, which begin, commit and want
+		 * change. */
 		assert_int_equal((uint32_t)w, c.generation);
 	}
-	assert_int_equal(control_pack((struct control){0}), 0); /* a segment of zeros: nobody, down */
+	assert_int_equal(control_pack((struct control){0}),
+			 0); /* a segment of zeros: nobody, down */
 	assert_int_equal(sizeof(control_pack((struct control){0})), 8);
 }
 
@@ -87,8 +92,9 @@ static int name_heir(struct control *c, uint32_t me)
 
 #define SAME 99
 /*
- * What comes of each transition by ME. Grid: for each phase (DOWN SERVING HELD MOVING RECOVERING) four cases: another's at
- * rest, another's and open, mine at rest, mine and open. '.' it is done; s ESTALE, o EOPEN, a EALREADY, w EWANTED.
+ * What comes of each transition by ME. Grid: for each phase (DOWN SERVING HELD MOVING RECOVERING)
+ * four cases: another's at rest, another's and open, mine at rest, mine and open. '.' it is done; s
+ * ESTALE, o EOPEN, a EALREADY, w EWANTED.
  */
 static const struct row {
 	const char *name;
@@ -103,11 +109,15 @@ static const struct row {
 	{"abort", control_abort, "ssss sso. sso. sso. ssss", 0, 0, SAME, SAME, SAME, 0, SAME},
 	{"want", control_want, "a.aa a.aa a.aa a.aa a.aa", 0, 0, SAME, SAME, SAME, SAME, 1},
 	{"switch", control_switch, "ssss .oaa .oaa .oaa ssss", 1, 0, ME, 0, PHASE_MOVING, 0, 0},
-	{"claim", control_claim, "..aa ..aa ..aa ..aa ..aa", 1, 0, ME, 0, SAME, SAME, 0}, /* phase: see check() */
-	{"recovered", control_recovered, "ssss ssss ssss ssss ss..", 1, 0, SAME, SAME, PHASE_MOVING, 0, SAME},
+	{"claim", control_claim, "..aa ..aa ..aa ..aa ..aa", 1, 0, ME, 0, SAME, SAME,
+	 0}, /* phase: see check() */
+	{"recovered", control_recovered, "ssss ssss ssss ssss ss..", 1, 0, SAME, SAME, PHASE_MOVING,
+	 0, SAME},
 	{"serve", control_serve, "ssss ssss ssss ss.o ssss", 1, 0, SAME, SAME, PHASE_SERVING, 0, 0},
-	{"switch back", switch_back, "ssss ssss ssss ss.o ssss", 1, 0, OTHER, 0, PHASE_SERVING, 0, 0},
-	{"hold", control_hold, "ssss ss.. ssss ssss ssss", 1, 0, SAME, SAME, PHASE_HELD, SAME, SAME},
+	{"switch back", switch_back, "ssss ssss ssss ss.o ssss", 1, 0, OTHER, 0, PHASE_SERVING, 0,
+	 0},
+	{"hold", control_hold, "ssss ss.. ssss ssss ssss", 1, 0, SAME, SAME, PHASE_HELD, SAME,
+	 SAME},
 	{"release", control_release, "ssss ss.o ss.o ss.o ss.o", 1, 0, 0, 0, PHASE_DOWN, 0, 0},
 	{"name heir", name_heir, "ssss .... .... ssss ssss", 1, 0, SAME, 7, SAME, SAME, SAME},
 };
@@ -156,8 +166,8 @@ static void apply(const struct row *r, struct control was, int expected)
 	int rc = r->transition(&now, ME);
 
 	if (rc != expected)
-		fail_msg("%s: phase %u owner %u open %u want %u: %d, not %d", r->name, was.phase, was.owner, was.open,
-			 was.want, rc, expected);
+		fail_msg("%s: phase %u owner %u open %u want %u: %d, not %d", r->name, was.phase,
+			 was.owner, was.open, was.want, rc, expected);
 	if (rc)
 		assert_int_equal(control_pack(now), control_pack(was)); /* untouched */
 	else
@@ -171,8 +181,10 @@ static void test_transitions(void **state)
 		for (unsigned phase = 0; phase < PHASES; phase++)
 			for (unsigned n = 0; n < 4 * 2; n++) {
 				unsigned which = n % 4;
-				struct control c = {1000, which < 2 ? OTHER : ME, HEIR, (enum control_phase)phase,
-						    which % 2, n / 4, 0};
+				struct control c = {1000,      which < 2 ? OTHER : ME,
+						    HEIR,      (enum control_phase)phase,
+						    which % 2, n / 4,
+						    0};
 
 				if (phase == PHASE_DOWN && which >= 2)
 					continue; /* owned by nobody: ME is not that */
@@ -182,15 +194,18 @@ static void test_transitions(void **state)
 			}
 }
 
-/* The same with want set: begin alone is refused for it; want is not set twice; every change of owner ends it. */
+/* The same with want set: begin alone is refused for it; want is not set twice; every change of
+ * owner ends it. */
 static void test_wanted(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ROWS; i++)
 		for (unsigned phase = PHASE_SERVING; phase < PHASES; phase++)
 			for (unsigned which = 0; which < 4; which++) {
-				struct control c = {1000, which < 2 ? OTHER : ME, HEIR, (enum control_phase)phase,
-						    which % 2, 0, 1};
+				struct control c = {1000,      which < 2 ? OTHER : ME,
+						    HEIR,      (enum control_phase)phase,
+						    which % 2, 0,
+						    1};
 				int expected = code_of(rows[i].grid[phase * 5 + which]);
 
 				if (rows[i].transition == control_begin && expected == 0)
@@ -200,7 +215,8 @@ static void test_wanted(void **state)
 				apply(&rows[i], c, expected);
 			}
 	for (unsigned phase = 0; phase < PHASES; phase++) {
-		struct control c = {.generation = 7, .owner = OTHER, .phase = (enum control_phase)phase};
+		struct control c = {
+			.generation = 7, .owner = OTHER, .phase = (enum control_phase)phase};
 
 		assert_int_equal(control_unwant(&c, ME), HEIR_EALREADY);
 		c.want = 1;
@@ -210,7 +226,8 @@ static void test_wanted(void **state)
 	}
 }
 
-/* Invariant 12: near the end of the generations planned changes are refused, failovers go on, nothing wraps. */
+/* Invariant 12: near the end of the generations planned changes are refused, failovers go on,
+ * nothing wraps. */
 static void test_last_generations(void **state)
 {
 	static const uint32_t at[] = {CONTROL_GENERATION_PLANNED - 1, CONTROL_GENERATION_PLANNED,
@@ -221,12 +238,15 @@ static void test_last_generations(void **state)
 		for (unsigned g = 0; g < 4; g++)
 			for (unsigned phase = PHASE_SERVING; phase < PHASES; phase++)
 				for (unsigned which = 0; which < 4; which++) {
-					struct control c = {at[g], which < 2 ? OTHER : ME, HEIR,
-							    (enum control_phase)phase, which % 2, 0, 0};
+					struct control c = {at[g],     which < 2 ? OTHER : ME,
+							    HEIR,      (enum control_phase)phase,
+							    which % 2, 0,
+							    0};
 					int expected = code_of(rows[i].grid[phase * 5 + which]);
 					bool planned = rows[i].transition == control_switch;
 
-					if (expected == 0 && rows[i].raises && (g == 3 || (g >= 1 && planned)))
+					if (expected == 0 && rows[i].raises &&
+					    (g == 3 || (g >= 1 && planned)))
 						expected = HEIR_EGENERATION;
 					apply(&rows[i], c, expected);
 				}
@@ -253,9 +273,12 @@ static void test_cas(void **state)
 	uint64_t w = word, old = 1, now = 2;
 	(void)state;
 
-	/* Decided on evidence about exactly that word: refused when it has changed, be it to the same owner again. */
+	/* Decided on evidence about exactly that word: refused when it has changed, be it to the
+	 * same owner again. */
 	assert_int_equal(control_claim(&c, ME), 0);
-	atom_store_relaxed(&word, control_pack((struct control){.generation = 7, .owner = OTHER, .phase = PHASE_SERVING}));
+	atom_store_relaxed(&word,
+			   control_pack((struct control){
+				   .generation = 7, .owner = OTHER, .phase = PHASE_SERVING}));
 	assert_int_equal(control_cas(&word, w, c), HEIR_EAGAIN);
 	atom_store_relaxed(&word, w);
 	assert_int_equal(control_cas(&word, w, c), 0);
@@ -269,11 +292,12 @@ static void test_cas(void **state)
 }
 
 /*
- * Each thread takes the word by a switch, works in transactions on plain memory, loses it to another. Invariants 1 and 4:
- * what one changes while open no other touches, a commit after a switch is refused, and none is lost. Under TSan it shows
- * that begin sees what was committed, by whomever.
+ * Each thread takes the word by a switch, works in transactions on plain memory, loses it to
+ * another. Invariants 1 and 4: what one changes while open no other touches, a commit after a
+ * switch is refused, and none is lost. Under TSan it shows that begin sees what was committed, by
+ * whomever.
  */
-#define THREADS 3u
+#define THREADS	 3u
 #define SWITCHES 20000u
 
 static struct {
@@ -325,7 +349,8 @@ static void test_threads(void **state)
 	(void)state;
 
 	memset(&shared, 0, sizeof(shared));
-	atom_store_relaxed(&shared.word, control_pack((struct control){.owner = 1, .phase = PHASE_SERVING}));
+	atom_store_relaxed(&shared.word,
+			   control_pack((struct control){.owner = 1, .phase = PHASE_SERVING}));
 	for (uintptr_t i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, party, (void *)(i + 1)), 0);
 	for (unsigned i = 0; i < THREADS; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* The state file: its gate, marks and their bounds, undo cut off anywhere, logs full of anything. */
+/* The state file: its gate, marks and their bounds, undo cut off anywhere, logs full of anything.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -71,7 +72,8 @@ static int gate(off_t at, uint64_t value)
 
 static void test_gate(void **state)
 {
-	static const uint64_t sizes[] = {0, 1, DOMAIN_STATE - 1, DOMAIN_STATE + 1, UINT64_MAX, UINT64_MAX - 4095};
+	static const uint64_t sizes[] = {
+		0, 1, DOMAIN_STATE - 1, DOMAIN_STATE + 1, UINT64_MAX, UINT64_MAX - 4095};
 	char path[512];
 	struct state other;
 	struct stat s;
@@ -80,14 +82,15 @@ static void test_gate(void **state)
 	assert_int_equal(state_path(&d.shm, 0, path, sizeof(path)), 0);
 	assert_int_equal(stat(path, &s), 0);
 	assert_int_equal(s.st_mode & 07777, 0600);
-	assert_true((uint64_t)s.st_blocks * 512 >= (uint64_t)s.st_size); /* Invariant 11: reserved in full */
+	assert_true((uint64_t)s.st_blocks * 512 >=
+		    (uint64_t)s.st_size); /* Invariant 11: reserved in full */
 	assert_int_equal(state_create(&d.shm, 0), -EEXIST);
 
 	assert_int_equal(gate(0, STATE_MAGIC), 0);
 	assert_int_equal(gate(0, STATE_MAGIC + 1), HEIR_EFOREIGN);
 	for (unsigned i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-		for (size_t at = offsetof(struct shm_state_head, size); at <= offsetof(struct shm_state_head, file_size);
-		     at += 8)
+		for (size_t at = offsetof(struct shm_state_head, size);
+		     at <= offsetof(struct shm_state_head, file_size); at += 8)
 			assert_int_equal(gate((off_t)at, sizes[i]), HEIR_ECORRUPT);
 
 	assert_int_equal(chmod(path, 0640), 0);
@@ -191,8 +194,9 @@ static void test_log_full(void **state)
 }
 
 /*
- * A commit forgets nothing before its CAS, and everything with it: the next transaction has the other parity, whose
- * count is 0 from the CAS that opens it. Invariant 5: what is committed is never undone.
+ * A commit forgets nothing before its CAS, and everything with it: the next transaction has the
+ * other parity, whose count is 0 from the CAS that opens it. Invariant 5: what is committed is
+ * never undone.
  */
 static void test_commit_forgets(void **state)
 {
@@ -319,8 +323,8 @@ static void undo_in_child(struct state *s, int n)
 }
 
 /*
- * The writer dies at each point, then whoever undoes at each point, and the next one at the same: repeated from the start,
- * the undo comes to the same. Invariant 2: a repair may itself die.
+ * The writer dies at each point, then whoever undoes at each point, and the next one at the same:
+ * repeated from the start, the undo comes to the same. Invariant 2: a repair may itself die.
  */
 static void test_deaths(void **state)
 {
@@ -350,7 +354,8 @@ static void test_deaths(void **state)
 	assert_true(deaths == 10 && nested >= 25);
 }
 
-/* Whatever bytes are in the log: undone within the state, or refused with nothing applied. Invariant 11 */
+/* Whatever bytes are in the log: undone within the state, or refused with nothing applied.
+ * Invariant 11 */
 static void test_corrupt_logs(void **state)
 {
 	static unsigned char before[DOMAIN_STATE];
@@ -365,7 +370,8 @@ static void test_corrupt_logs(void **state)
 		atom_store_relaxed(&st.head->undo_used[0], 0);
 		state_begin(&st, 0);
 		for (int i = 0; i < 4; i++)
-			assert_int_equal(state_mark(&st, st.data + 64 * i, 8 + next_random(&seed) % 32), 0);
+			assert_int_equal(
+				state_mark(&st, st.data + 64 * i, 8 + next_random(&seed) % 32), 0);
 		/* One to three words of the log, or all of it; or its length. */
 		if (round % 4 == 3)
 			for (size_t i = 0; i < 800; i++)
@@ -378,7 +384,8 @@ static void test_corrupt_logs(void **state)
 			memcpy(st.undo + 8 * (next_random(&seed) % 32), &word, 8);
 		}
 		if (round % 5 == 0)
-			atom_store_relaxed(&st.head->undo_used[0], round % 10 ? used : st.undo_size + used + 8);
+			atom_store_relaxed(&st.head->undo_used[0],
+					   round % 10 ? used : st.undo_size + used + 8);
 		memcpy(before, st.data, DOMAIN_STATE);
 		rc = state_undo(&st, 0);
 		if (rc == HEIR_ECORRUPT)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A worker of the lead role without its loop, for tests that make each step themselves. In the test's own process as well
- * as in forked children: where something is not as it must be, a child ends with OWNER_FAILED, the test itself fails.
+ * A worker of the lead role without its loop, for tests that make each step themselves. In the
+ * test's own process as well as in forked children: where something is not as it must be, a child
+ * ends with OWNER_FAILED, the test itself fails.
  */
 #ifndef HEIR_TEST_OWNER_H
 #define HEIR_TEST_OWNER_H
@@ -12,10 +13,10 @@
 
 #define OWNER_FAILED 97
 
-#define MUST(what) \
-	do { \
-		if (!(what)) \
-			owner_fail(__FILE__, __LINE__, #what); \
+#define MUST(what)                                                                                 \
+	do {                                                                                       \
+		if (!(what))                                                                       \
+			owner_fail(__FILE__, __LINE__, #what);                                     \
 	} while (0)
 
 _Noreturn void owner_fail(const char *file, int line, const char *what);
