@@ -304,7 +304,7 @@ static int run_steps(struct drive *d, const struct plan *p)
 static int serve(struct drive *d)
 {
 	heir_t *h = d->h;
-	uint64_t old, now;
+	uint64_t old, now = 0;
 	int rc;
 
 	atom_store_release(&d->app->start,

@@ -47,7 +47,7 @@ int heir_mark(heir_t *h, const void *start, size_t size)
 static int close_open(heir_t *h, int commit)
 {
 	struct shm_app *a = app_of(h);
-	uint64_t old, new_word;
+	uint64_t old = 0, new_word;
 	int rc;
 
 	if (commit) {

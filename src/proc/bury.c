@@ -40,8 +40,11 @@ static bool owed(const struct corpse *corpse)
 		uint64_t word = atom_load_acquire(&a->control);
 		struct control c = control_unpack(word);
 
-		if (c.owner == slot)
+		if (c.owner == slot) {
+			/* A target that waits for its commit: the kernel may have told another sleeper of its death. */
+			control_wake_commit(&a->control);
 			return true;
+		}
 		if ((int)i == place.app && (c.phase == PHASE_MOVING || c.phase == PHASE_RECOVERING) &&
 		    atom_load_acquire(&a->redone) != c.generation)
 			return true;

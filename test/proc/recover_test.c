@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -175,6 +176,17 @@ static int target(void *arg)
 	return 0;
 }
 
+static int target_of_dirty(void *arg)
+{
+	struct acquired got;
+	heir_t *h = owner_open(d.name, 1);
+	(void)arg;
+
+	MUST(owner_acquire(h, ACQUIRE_SWITCH, &got) == 0);
+	MUST(!got.forced && got.undone);
+	return 0;
+}
+
 static void await_word(bool (*is)(struct control c))
 {
 	int64_t deadline = deadline_after(20 * SECOND);
@@ -215,6 +227,70 @@ static void test_switch_waits_for_commit(void **state)
 	assert_int_equal(heir_begin(a), HEIR_ESTALE);
 	assert_int_equal(*counter(a), 100);
 	heir_close(a);
+}
+
+static int sleep_on_life(void *arg)
+{
+	uint64_t owner;
+	atom32 *life;
+	uint32_t v;
+	heir_t *h;
+	(void)arg;
+
+	MUST(heir_open(d.name, 0, &h) == 0);
+	owner = slot_handle(&h->shm, owner_control(&h->shm).owner);
+	life = slot_life(&h->shm, handle_slot(owner), LIFE_SPARE1);
+	raise(SIGSTOP);
+	while (!life_gone(v = atom_load_acquire(life)))
+		(void)futex_wait(life, v, DEADLINE_NEVER);
+	return 0;
+}
+
+/* In futex_wait or futex_waitv, as the kernel tells. */
+static void await_asleep(pid_t pid)
+{
+	int64_t deadline = deadline_after(20 * SECOND);
+	char path[64], text[64] = "";
+
+	snprintf(path, sizeof(path), "/proc/%d/syscall", (int)pid);
+	while (atoi(text) != SYS_futex && atoi(text) != SYS_futex_waitv) {
+		FILE *f = fopen(path, "r");
+
+		assert_non_null(f);
+		if (!fgets(text, sizeof(text), f))
+			text[0] = 0;
+		fclose(f);
+		assert_false(deadline_passed(deadline));
+	}
+}
+
+/*
+ * The writer dies while a target waits for its commit; the kernel wakes one sleeper, and that is
+ * another. The burial that cannot be done yet wakes the target: not at its deadline, an hour away.
+ */
+static void test_wake_goes_to_another(void **state)
+{
+	heir_t *client = open_client();
+	struct heir_ticket t;
+	pid_t a = begin_owner(client, DIRTY, &t), other, b;
+	uint64_t owner = slot_handle(&d.shm, word().owner);
+	int status;
+	(void)state;
+
+	d.shm.apps[0].yield_timeout = 3600 * SECOND;
+	other = domain_fork(&d, NULL, sleep_on_life, NULL);
+	assert_int_equal(points_wait(other, &status), POINTS_STOPPED);
+	points_continue(other);
+	await_asleep(other);
+	b = domain_fork(&d, NULL, target_of_dirty, NULL);
+	await_word(is_wanted);
+	await_asleep(b);
+	domain_kill(&d, a);
+	assert_int_equal(points_wait(other, &status), POINTS_ENDED);
+	assert_int_equal(bury(&d.shm, handle_slot(d.leader[0]), owner), 0);
+	assert_int_equal(points_wait(b, &status), POINTS_ENDED);
+	assert_int_equal(status, 0);
+	heir_close(client);
 }
 
 /* A writer that cannot be killed is never declared dead; who wanted the application gives that up.
@@ -505,6 +581,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_switch_over_stopped_writer, txnfix_setup,
 						txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_switch_waits_for_commit, txnfix_setup,
+						txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_wake_goes_to_another, txnfix_setup,
 						txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_writer_that_cannot_be_fenced, txnfix_setup,
 						txnfix_teardown),
