@@ -41,7 +41,7 @@ static bool owed(const struct corpse *corpse)
 		struct control c = control_unpack(word);
 
 		if (c.owner == slot) {
-			/* A target that waits for its commit: the kernel may have told another sleeper of its death. */
+			/* For a target that waits for its commit: the kernel may have told another sleeper. */
 			control_wake_commit(&a->control);
 			return true;
 		}
