@@ -13,8 +13,8 @@
  *   TAKEN -> OWNED      reader of a direct mailbox passes it on (flag FORWARDED; holder says who)
  *   any -> FREE         generation + 1: by the caller (DONE), by the redo (a send, or a call that was given up),
  *                       by the sender (OWNED, not published), by whoever buries the party that should have
- *   PUBLISHED -> DONE   given up (ABANDONED) before it was taken: by the reader that skips it, and then passes and frees it
- *   PUBLISHED, TAKEN, OWNED (forwarded) -> DONE with REFUSED   bury: its reader is dead, and no other will take it
+ *   PUBLISHED -> DONE   given up (ABANDONED) before it was taken: by the reader that skips it, then frees it
+ *   PUBLISHED, TAKEN, OWNED (forwarded) -> DONE with REFUSED   bury: its reader is dead, nobody else takes it
  *   TAKEN -> ASIDE      redo: delivered too often; kept
  *
  * slot is the sender's, 0 once nobody waits for an answer. While a slot number stands in a cell, the slot is

@@ -11,7 +11,8 @@
  * redone by every claimant, and by the old owner if it wakes): the tail is loaded before the cell's state. If
  * the cell is OWNED then, it stands at no ticket below that tail (all those are marked), and beyond it nothing
  * is filled; if the CAS from {t, 0} succeeds, it stood nowhere. If it stood at t or was put there meanwhile,
- * the CAS fails and helping marks it.
+ * the CAS fails and helping marks it. A cell that its reader passes on is OWNED again: it names the mailbox that it
+ * is for now, and a late redo of the commit that sent it to another leaves it alone.
  *
  * Take: the reader looks at ring[head]. The entry is emptied to {t + n, 0} and the head advanced before the
  * cell's word lets it go (DONE, FREE, ASIDE, OWNED by forwarding), so a ring has at most as many full entries

@@ -10,10 +10,12 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -136,10 +138,32 @@ static int free_port(void)
 	return 1;
 }
 
+/* What sd_notify(3) says when a service is ready. */
+static int notify(void)
+{
+	struct sockaddr_un a = {.sun_family = AF_UNIX};
+	const char *path = getenv("NOTIFY_SOCKET");
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	size_t n = path ? strlen(path) : 0;
+	ssize_t sent;
+
+	if (fd < 0 || n < 2 || n >= sizeof(a.sun_path))
+		return 1;
+	memcpy(a.sun_path, path, n);
+	if (a.sun_path[0] == '@')
+		a.sun_path[0] = 0;
+	sent = sendto(fd, "READY=1", 7, 0, (struct sockaddr *)(void *)&a,
+	              (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
+	close(fd);
+	return sent != 7;
+}
+
 int story_client(int argc, char **argv, int (*usage)(void))
 {
 	if (argc == 1 && strcmp(argv[0], "free_port") == 0)
 		return free_port();
+	if (argc == 1 && strcmp(argv[0], "notify") == 0)
+		return notify();
 	if (argc == 2 && strcmp(argv[0], "caller") == 0)
 		return caller(argv[1]);
 	if (argc == 2 && strcmp(argv[0], "fill") == 0)

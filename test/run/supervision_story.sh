@@ -306,10 +306,9 @@ story_a_program_that_ignores_term() {
 story_a_program_that_notifies() {
 	application <<-END
 		supervisor: {children: [
-		  {id: notifier, exec: [bash, -c, 'read -r go < go; systemd-notify --ready; exec sleep 1000'],
+		  {id: notifier, exec: [bash, -c, 'read -r go < go; story_worker notify; exec sleep 1000'],
 		  ready: notify}]}
 	END
-	command -v systemd-notify > /dev/null || sed -i 's/systemd-notify --ready/notify/' heir.yaml
 	mkfifo go
 	start_up
 	until_true 'it has been started' has_child
