@@ -9,11 +9,24 @@
 
 #include "base/testpoint.h"
 #include "lib/txn.h"
+#include "lib/worker.h"
 #include "state/control.h"
 
 static struct shm_app *app_of(heir_t *h)
 {
 	return h->place.app >= 0 ? shm_app(&h->shm, (uint32_t)h->place.app) : NULL;
+}
+
+/*
+ * Switched away and back since this worker last looked: it has not been told, and may know an old state. The word is
+ * open by now, so nobody switches; nothing was touched.
+ */
+static bool given_back(heir_t *h, struct shm_app *a, uint64_t word)
+{
+	uint32_t returned = (uint32_t)atom_load_acquire(&a->returned);
+
+	return h->run && (h->run->state == WORKER_SERVING || h->run->state == WORKER_LOST) &&
+	       returned > h->run->since && returned <= control_unpack(word).generation;
 }
 
 int heir_begin(heir_t *h)
@@ -30,6 +43,11 @@ int heir_begin(heir_t *h)
 	if (rc)
 		return rc;
 	TESTPOINT("txn: open");
+	if (given_back(h, a, new_word)) {
+		(void)control_apply(&a->control, &old, &new_word, control_abort, h->slot);
+		control_wake_commit(&a->control);
+		return HEIR_ESTALE;
+	}
 	h->parity = control_unpack(new_word).parity;
 	state_begin(&h->state, h->parity);
 	h->record.outcome = MAIL_NONE;

@@ -287,8 +287,8 @@ static void wait_for_taker(heir_t *h)
 	if (now < run->look_again)
 		return;
 	run->look_again = now + patience;
-	if (!move_driver_alive(&h->shm, run->app) &&
-	    control_apply(&worker_app(h)->control, &old, &new_word, control_unwant, 0) == 0)
+	/* Alive or not: it may be stopped, and switches at rest all the same when it goes on. */
+	if (control_apply(&worker_app(h)->control, &old, &new_word, control_unwant, 0) == 0)
 		run->wanted = 0;
 }
 
