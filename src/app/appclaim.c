@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 #include "app/appclaim.h"
 
+#define HELD_PATIENCE INT64_C(10000000000)
+
 static enum claim_decision wanted(const struct claim_view *v)
 {
 	enum claim_decision take = v->owner_gone ? CLAIM_NOW : CLAIM_SWITCH;
@@ -11,6 +13,9 @@ static enum claim_decision wanted(const struct claim_view *v)
 	case PHASE_SERVING:
 		return v->restart_in_place && !v->owner_leader_gone ? CLAIM_NO : take;
 	case PHASE_HELD:
+		/* A leader that was stopped after it had held: long after the owner is gone, others go on. */
+		if (v->owner_gone && !v->restart_in_place && v->since >= 0 && v->now >= v->since + HELD_PATIENCE)
+			return CLAIM_NOW;
 		return v->owner_leader_gone || (v->owner_gone && v->instance_absent) ? take : CLAIM_NO;
 	case PHASE_MOVING:
 	case PHASE_RECOVERING:
@@ -26,6 +31,10 @@ enum claim_decision claim_decide(const struct claim_view *v, int64_t *ret_deadli
 	enum claim_decision d = wanted(v);
 	int64_t until = (v->since < 0 ? v->now : v->since) + v->grace;
 
+	if (d == CLAIM_NO && v->phase == PHASE_HELD && v->owner_gone && v->permitted && !v->restart_in_place) {
+		*ret_deadline = (v->since < 0 ? v->now : v->since) + HELD_PATIENCE;
+		return CLAIM_WAIT;
+	}
 	if (d == CLAIM_NO)
 		return d;
 	if (v->phase == PHASE_SERVING && v->node_died && v->failover_timeout) {

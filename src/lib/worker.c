@@ -400,6 +400,9 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 	v.instance_absent = node >= 0 && atom_load_acquire(&a->instance[node]) == INSTANCE_ABSENT;
 	v.driver_alive =
 		m.slot && m.slot != h->slot && m.slot != c.owner && move_driver_alive(&h->shm, run->app);
+	/* One that is stopped in its step does not hold up a failover. */
+	if (move_deadline(&h->shm, run->app) >= 0 && noticed > move_deadline(&h->shm, run->app) + NS_PER_SECOND)
+		v.driver_alive = false;
 	v.is_heir = c.heir == h->slot;
 	v.heir_alive = heir && !v.is_heir && handle_alive(&h->shm, heir);
 	run->node_died = (run->node_died && run->claim_since >= 0) || run->saw.leader;

@@ -265,6 +265,7 @@ bool instance_is_gone(struct instance *i)
 	for (struct zombie *z = l->zombies; z; z = z->next)
 		if (z->app == i->app)
 			return false;
+	instance_reap(l); /* one signal may have told of several */
 	return spawn_kill_adopted(l->domain, l->conf->nodes[l->node], i->conf->name, is_known, l) ==
 	       0;
 }
