@@ -368,6 +368,12 @@ static uint64_t leader_of(heir_t *h, uint32_t slot)
 	return n ? atom_load_acquire(&n->leader) : 0;
 }
 
+/* Its leader has let it go. Pairs with publish() in act.c, which wakes by `replies` (app_nudge). */
+static bool is_absent(struct shm_app *a, int node)
+{
+	return node >= 0 && atom_load_acquire(&a->instance[node]) == INSTANCE_ABSENT;
+}
+
 /* A standby looks at the owner that it may have to follow. 1: it has claimed, or tried. */
 static int standby_look(heir_t *h, struct control c, int64_t noticed)
 {
@@ -384,8 +390,6 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 	owner = slot_handle(&h->shm, c.owner);
 	leader = leader_of(h, c.owner);
 	heir = c.heir ? slot_handle(&h->shm, c.heir) : 0;
-	int node = slot_place(&h->shm, c.owner).node;
-
 	v.permitted = atom_load_relaxed(&a->permitted) >> run->node & 1;
 	v.restart_in_place = a->flags & APP_RESTART_IN_PLACE;
 	/* Of whatever this look misses, the sleep that follows must not lose the wake: sleep_until compares. */
@@ -394,10 +398,11 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 		.leader = leader == 0 || handle_noticed(&h->shm, leader),
 		.heir = heir == 0 || handle_noticed(&h->shm, heir),
 		.dying = atom_load_acquire(&shm_slot(&h->shm, c.owner)->dying) != 0,
+		.absent = is_absent(a, slot_place(&h->shm, c.owner).node),
 	};
 	v.owner_gone = run->saw.owner || run->saw.dying;
 	v.owner_leader_gone = run->saw.leader;
-	v.instance_absent = node >= 0 && atom_load_acquire(&a->instance[node]) == INSTANCE_ABSENT;
+	v.instance_absent = run->saw.absent;
 	v.driver_alive =
 		m.slot && m.slot != h->slot && m.slot != c.owner && move_driver_alive(&h->shm, run->app);
 	/* One that is stopped in its step does not hold up a failover. */
@@ -447,6 +452,7 @@ static unsigned lives_to_watch(heir_t *h, struct control c, struct wait_word *w,
 	if (c.heir && c.heir != h->slot)
 		n += life_word(h, &w[n], c.heir, which, run->saw.heir, news);
 	*news |= !run->saw.dying && atom_load_acquire(&shm_slot(&h->shm, c.owner)->dying);
+	*news |= !run->saw.absent && is_absent(worker_app(h), slot_place(&h->shm, c.owner).node);
 	return n;
 }
 

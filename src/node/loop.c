@@ -17,6 +17,7 @@
 #include "node/notify.h"
 #include "proc/bury.h"
 #include "proc/recover.h"
+#include "state/control.h"
 
 #define BURY_AGAIN INT64_C(2000000)
 #define BURY_AGAIN_MOST NS_PER_SECOND
@@ -174,6 +175,12 @@ static void take_events(struct leader *l)
 static void peer_ended(struct leader *l, struct source *source, uint32_t events)
 {
 	(void)events;
+	for (uint32_t n = 0; n < l->conf->node_count; n++)
+		if (source == &l->peers[n].exit)
+			handle_confirm(l->shm, l->peers[n].handle, source->fd);
+	for (uint32_t a = 0; a < l->conf->application_count; a++)
+		if (l->instances[a] && source == &l->instances[a]->watch)
+			handle_confirm(l->shm, l->instances[a]->watched, source->fd);
 	source_close(l, source);
 	l->bury = true;
 }
@@ -252,6 +259,9 @@ static void bury_dead(struct leader *l)
 	buried = bury_all(l->shm, l->h->slot);
 	if (l->bury || buried)
 		app_changed(l->shm, 0);
+	/* Who died may have left a change behind that it woke nobody for. */
+	for (uint32_t a = 0; !l->bury && a < l->conf->application_count; a++)
+		control_wake_generation(&shm_app(l->shm, a)->control);
 	l->bury = false;
 	if (!bury_pending(l->shm)) {
 		l->bury_delay = 0;

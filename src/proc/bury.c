@@ -116,11 +116,8 @@ static void ring_all(const struct shm *shm)
 	for (uint32_t i = 1; i < shm->limits.slots; i++) {
 		struct shm_slot *s = shm_slot(shm, i);
 
-		if (!s || slot_unpack(atom_load_relaxed(&s->word)).state != SLOT_ALIVE)
-			continue;
-		/* one that has looked and does not sleep yet is to look again */
-		atom_add_release(&s->replies, 1);
-		futex_wake(&s->replies, INT_MAX);
+		if (s && slot_unpack(atom_load_relaxed(&s->word)).state == SLOT_ALIVE)
+			slot_nudge(shm, i);
 	}
 	for (uint32_t i = 0; i < shm->limits.apps; i++) {
 		control_wake_commit(&shm_app(shm, i)->control);

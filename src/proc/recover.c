@@ -22,6 +22,18 @@ void app_changed(const struct shm *shm, uint32_t app)
 	futex_wake(&shm->head->changed, INT_MAX);
 }
 
+void app_nudge(const struct shm *shm, uint32_t app)
+{
+	struct shm_role *role = shm_role(shm, shm_app(shm, app)->lead_role);
+
+	for (uint32_t n = 0; role && n < shm->limits.nodes; n++) {
+		uint64_t handle = atom_load_acquire(&role->candidate[n]);
+
+		if (handle && handle_alive(shm, handle))
+			slot_nudge(shm, handle_slot(handle));
+	}
+}
+
 static int undo(const struct shm *shm, uint32_t app, unsigned parity, struct state *state)
 {
 	struct state mapped = {0};

@@ -44,6 +44,11 @@ int app_release(const struct shm *shm, uint32_t app, uint64_t me);
  * wakes.
  */
 void app_changed(const struct shm *shm, uint32_t app);
+/*
+ * Its candidates look again, also those that are just going to sleep: for what changes neither the control word
+ * nor a life word.
+ */
+void app_nudge(const struct shm *shm, uint32_t app);
 
 /*
  * Who drives a move: CAS none or dead -> me. The word: {slot:12 | step:8 | type:4 | from+1:5 | to+1:5 | 0:6 |

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -172,6 +173,14 @@ uint64_t slot_handle(const struct shm *shm, uint32_t slot)
 	return sw.state == SLOT_FREE ? 0 : handle_make(slot, sw.incarnation);
 }
 
+void slot_nudge(const struct shm *shm, uint32_t slot)
+{
+	struct shm_slot *s = shm_slot(shm, slot);
+
+	atom_add_release(&s->replies, 1);
+	futex_wake(&s->replies, INT_MAX);
+}
+
 atom32 *slot_life(const struct shm *shm, uint32_t slot, unsigned which)
 {
 	struct shm_slot *s = shm_slot(shm, slot);
@@ -271,11 +280,8 @@ int handle_pidfd(const struct shm *shm, uint64_t handle)
 	return fd;
 }
 
-/*
- * The kernel says through its pidfd that the whole process is gone, and yet its life words stand: their notice
- * was lost.
- */
-static void declare_dead(const struct shm *shm, uint64_t handle, int pidfd)
+/* The kernel says that the whole process is gone, and yet its life words may stand. */
+void handle_confirm(const struct shm *shm, uint64_t handle, int pidfd)
 {
 	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
@@ -309,7 +315,7 @@ int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline)
 			(void)futex_wait(life, v, deadline_min(deadline, clock_ns() + 100000));
 		else
 			(void)futex_wait(life, v, deadline_min(deadline, clock_ns() + 10000000));
-		declare_dead(shm, handle, fd);
+		handle_confirm(shm, handle, fd);
 		if (deadline_passed(deadline) && !handle_gone(shm, handle))
 			rc = HEIR_ETIMEDOUT;
 	}

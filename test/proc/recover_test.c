@@ -552,6 +552,24 @@ static void test_moves(void **state)
 }
 
 /* Invariant 6: failovers beyond the intensity are refused, and counted anew after the period. */
+/* Whoever may claim is told, and nobody else, so that one between its look and its sleep does not sleep. */
+static void test_nudge(void **state)
+{
+	uint32_t before[3];
+	(void)state;
+
+	for (unsigned n = 0; n < 3; n++)
+		before[n] = atom_load_relaxed(&shm_slot(&d.shm, handle_slot(d.leader[n]))->replies);
+	atom_store_release(&shm_role(&d.shm, 0)->candidate[0], d.leader[0]);
+	atom_store_release(&shm_role(&d.shm, 0)->candidate[2], d.leader[2]);
+	app_nudge(&d.shm, 0);
+	for (unsigned n = 0; n < 3; n++)
+		assert_int_equal(atom_load_relaxed(&shm_slot(&d.shm, handle_slot(d.leader[n]))->replies),
+				 before[n] + (n != 1));
+	atom_store_release(&shm_role(&d.shm, 0)->candidate[0], 0);
+	atom_store_release(&shm_role(&d.shm, 0)->candidate[2], 0);
+}
+
 static void test_failover_count(void **state)
 {
 	struct shm_app *a = &d.shm.apps[0];
@@ -595,6 +613,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_claims_at_once, txnfix_setup, txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_release, txnfix_setup, txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_moves, txnfix_setup, txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_nudge, txnfix_setup, txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_failover_count, txnfix_setup, txnfix_teardown),
 	};
 

@@ -423,6 +423,33 @@ static void test_fence_without_notice(void **state)
 	assert_int_equal(free_slots(), FREE_HERE);
 }
 
+/* The same, told by who watches the pidfd; not before the process has ended. */
+static void test_confirm_without_notice(void **state)
+{
+	struct pollfd ended = {.events = POLLIN};
+	uint64_t handle;
+	int status;
+	pid_t pid;
+	(void)state;
+
+	pid = domain_fork(&d, NULL, join_and_stop, &d);
+	handle = await_handle();
+	assert_int_equal(points_wait(pid, &status), POINTS_STOPPED);
+	ended.fd = handle_pidfd(&d.shm, handle);
+	assert_true(ended.fd >= 0);
+	handle_confirm(&d.shm, handle, ended.fd);
+	assert_true(handle_alive(&d.shm, handle));
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(poll(&ended, 1, 20000), 1);
+	assert_false(handle_gone(&d.shm, handle));
+	handle_confirm(&d.shm, handle, ended.fd);
+	assert_dead(handle);
+	close(ended.fd);
+	assert_true(WIFSIGNALED(domain_wait(&d, pid)));
+	assert_int_equal(bury(&d.shm, 1, handle), 1);
+	assert_int_equal(free_slots(), FREE_HERE);
+}
+
 /* One that does not die is never declared dead. Invariant 4 */
 static void test_fence_in_vain(void **state)
 {
@@ -459,6 +486,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_dead_joiners, slotfix_setup, slotfix_teardown),
 		cmocka_unit_test_setup_teardown(test_fence, slotfix_setup, slotfix_teardown),
 		cmocka_unit_test_setup_teardown(test_fence_without_notice, slotfix_setup,
+						slotfix_teardown),
+		cmocka_unit_test_setup_teardown(test_confirm_without_notice, slotfix_setup,
 						slotfix_teardown),
 		cmocka_unit_test_setup_teardown(test_fence_in_vain, slotfix_setup,
 						slotfix_teardown),
