@@ -31,6 +31,7 @@ _Static_assert(sizeof(atom32) == 4 && sizeof(atom64) == 8 && sizeof(void *) == 8
 #define atom_add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
 #define atom_add_release(p, v) atomic_fetch_add_explicit((p), (v), memory_order_release)
 #define atom_add_seq(p, v) atomic_fetch_add_explicit((p), (v), memory_order_seq_cst)
+#define atom_or_seq(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
 #define atom_or_relaxed(p, v) atomic_fetch_or_explicit((p), (v), memory_order_relaxed)
 #define atom_and_relaxed(p, v) atomic_fetch_and_explicit((p), (v), memory_order_relaxed)
 #define atom_xchg_acq_rel(p, v) atomic_exchange_explicit((p), (v), memory_order_acq_rel)

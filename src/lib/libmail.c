@@ -446,10 +446,10 @@ unsigned lib_wait_words(heir_t *h, struct wait_word *words)
 
 void lib_sleep(heir_t *h)
 {
-	mailbox_sleep(&h->shm, shm_slot_mailbox(&h->shm, h->slot));
+	mailbox_sleep(&h->shm, shm_slot_mailbox(&h->shm, h->slot), 0);
 }
 
 void lib_awake(heir_t *h)
 {
-	mailbox_awake(&h->shm, shm_slot_mailbox(&h->shm, h->slot));
+	mailbox_awake(&h->shm, shm_slot_mailbox(&h->shm, h->slot), 0);
 }

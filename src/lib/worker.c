@@ -104,6 +104,7 @@ static int register_candidate(heir_t *h)
 		if (old && !handle_gone(&h->shm, old))
 			return HEIR_EEXIST;
 	} while (!atom_cas(cell, &old, h->self));
+	mailbox_awake(&h->shm, (uint32_t)h->place.role, (uint32_t)h->place.node); /* whoever was here before */
 	return 0;
 }
 
@@ -525,7 +526,8 @@ static int sleep_until(heir_t *h, uint64_t word, int64_t deadline)
 	 * Doorbells were loaded above; say "I sleep", then look once more: pairs with mailbox_publish and
 	 * mailbox_ring.
 	 */
-	mailbox_sleep(&h->shm, role);
+	if (h->run->state == WORKER_SERVING)
+		mailbox_sleep(&h->shm, role, h->run->node);
 	lib_sleep(h);
 	busy = mailbox_peek(&h->shm, shm_slot_mailbox(&h->shm, h->slot), &head) == 1 ||
 	       (h->run->state == WORKER_SERVING && !h->run->wanted && !h->run->passed_over &&
@@ -535,7 +537,8 @@ static int sleep_until(heir_t *h, uint64_t word, int64_t deadline)
 	if (!busy && !news)
 		rc = waitset_wait(&h->waits, words, n, h->watched ? h->epoll : -1, deadline);
 	lib_awake(h);
-	mailbox_awake(&h->shm, role);
+	if (h->run->state == WORKER_SERVING)
+		mailbox_awake(&h->shm, role, h->run->node);
 	return rc < 0 ? rc : 0;
 }
 

@@ -115,7 +115,7 @@ int mailbox_publish(const struct shm *shm, uint32_t mailbox, struct cell_ref ref
 		entry = entry_pack((uint32_t)tail, 0);
 		TESTPOINT("mail: publishing");
 		/*
-		 * seq_cst: pairs with the reader's mailbox_sleep, which adds to sleepers before it looks here
+		 * seq_cst: pairs with the reader's mailbox_sleep, which sets its bit in sleepers before it looks here
 		 * again
 		 */
 		if (atom_cas_seq(entry_at(shm, mailbox, tail), &entry, entry_pack((uint32_t)tail, ref.cell))) {
@@ -135,14 +135,14 @@ void mailbox_ring(const struct shm *shm, uint32_t mailbox)
 		futex_wake(&m->doorbell, INT_MAX);
 }
 
-void mailbox_sleep(const struct shm *shm, uint32_t mailbox)
+void mailbox_sleep(const struct shm *shm, uint32_t mailbox, uint32_t reader)
 {
-	atom_add_seq(&shm_mailbox(shm, mailbox)->sleepers, 1);
+	atom_or_seq(&shm_mailbox(shm, mailbox)->sleepers, 1u << reader);
 }
 
-void mailbox_awake(const struct shm *shm, uint32_t mailbox)
+void mailbox_awake(const struct shm *shm, uint32_t mailbox, uint32_t reader)
 {
-	atom_add_relaxed(&shm_mailbox(shm, mailbox)->sleepers, (uint32_t)-1);
+	atom_and_relaxed(&shm_mailbox(shm, mailbox)->sleepers, ~(1u << reader));
 }
 
 /*

@@ -21,7 +21,7 @@
  * transaction passes over.
  *
  * Orders: the publishing CAS is acq_rel: its release pairs with the reader's acquire load of the entry (the
- * cell's contents are seen). Sleep: the reader adds to sleepers (seq_cst), then looks at the ring again, then
+ * cell's contents are seen). Sleep: the reader sets its bit in sleepers (seq_cst), then looks at the ring again, then
  * sleeps on the doorbell; the sender fills the ring (seq_cst), adds to the doorbell, then loads sleepers
  * (seq_cst): one of them sees the other.
  *
@@ -59,7 +59,11 @@ void mailbox_pass(const struct shm *shm, uint32_t mailbox, uint32_t ticket, uint
 /* Mark what stands at the tail; afterwards every cell in the ring is PUBLISHED or further. */
 void mailbox_settle(const struct shm *shm, uint32_t mailbox);
 
-void mailbox_sleep(const struct shm *shm, uint32_t mailbox);  /* before the last look at the ring */
-void mailbox_awake(const struct shm *shm, uint32_t mailbox);
+/*
+ * `reader`: the node of a role's reader, 0 for that of a slot. Sleep comes before the last look at the ring. One that
+ * died asleep costs its senders a needless wake until its successor, in that place, says that it is awake.
+ */
+void mailbox_sleep(const struct shm *shm, uint32_t mailbox, uint32_t reader);
+void mailbox_awake(const struct shm *shm, uint32_t mailbox, uint32_t reader);
 
 #endif

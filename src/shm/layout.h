@@ -197,7 +197,7 @@ struct shm_mailbox {
 	_Alignas(CACHE_LINE) atom64 tail; /* next ticket to fill; CAS by anyone */
 	/* futex: +1 by anyone after publishing, then woken if a reader sleeps */
 	_Alignas(CACHE_LINE) atom32 doorbell;
-	atom32 sleepers;                      /* readers that sleep or are about to; +1 -1 by them (as above) */
+	atom32 sleepers;                      /* bit per reader that sleeps or is about to; that reader */
 	atom32 aside;                         /* messages set aside; the owner's redo */
 	atom32 pad;
 	atom64 reserved[5];

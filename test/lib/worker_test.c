@@ -4,6 +4,7 @@
  * switch-back.
  */
 #include <setjmp.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "support/domain.h"
 
 #define SECOND INT64_C(1000000000)
@@ -178,6 +180,25 @@ static void test_failover(void **state)
 	assert_string_equal(ask(f->h, "inc"), "3 b");
 }
 
+/* Nobody is woken for a reader that died asleep, once its place is filled again; and never for a standby. */
+static void test_dead_sleeper(void **state)
+{
+	struct fixture *f = *state;
+	atom32 *sleepers = &shm_mailbox(&f->d.shm, 0)->sleepers;
+	int64_t until = deadline_after(20 * SECOND);
+
+	assert_string_equal(ask(f->h, "inc"), "1 a");
+	while (atom_load_seq(sleepers) != 1 && !deadline_passed(until))
+		sched_yield();
+	assert_int_equal(atom_load_seq(sleepers), 1);
+	kill(f->a, SIGKILL);
+	assert_string_equal(ask(f->h, "inc"), "2 b");
+	assert_int_equal(atom_load_seq(sleepers) & 1, 1);
+	(void)domain_fork(&f->d, "a", serve, NULL);
+	domain_wait_ready(&f->d, 0);
+	assert_int_equal(atom_load_seq(sleepers) & 1, 0);
+}
+
 static void test_stopped_at_rest(void **state)
 {
 	struct fixture *f = *state;
@@ -293,6 +314,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_serves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_takeover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failover, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_dead_sleeper, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_at_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_poison, setup, teardown),

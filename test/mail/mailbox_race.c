@@ -217,10 +217,10 @@ static void wait_for_mail(void)
 	uint32_t bell = atom_load_acquire(&m->doorbell);
 	struct mail_head head;
 
-	mailbox_sleep(&shm, ROLE);
+	mailbox_sleep(&shm, ROLE, 0);
 	if (mailbox_peek(&shm, ROLE, &head) == 0 && !atom_load_acquire(&board->stop))
 		(void)futex_wait(&m->doorbell, bell, DEADLINE_NEVER);
-	mailbox_awake(&shm, ROLE);
+	mailbox_awake(&shm, ROLE, 0);
 }
 
 static void check_board(void)
