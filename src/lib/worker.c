@@ -16,6 +16,8 @@
 #define MAIL_A_ROUND 64
 #define ANNOUNCE_NS INT64_C(1000000)
 #define WAIT_WORDS   10
+#define TOUCH_STEP   4096
+#define TOUCH_MOST   ((size_t)1 << 20)
 
 struct shm_app *worker_app(heir_t *h)
 {
@@ -108,6 +110,23 @@ static int register_candidate(heir_t *h)
 	return 0;
 }
 
+static void touch(const void *from, size_t size)
+{
+	for (size_t i = 0; i < size; i += TOUCH_STEP)
+		(void)*((const volatile unsigned char *)from + i);
+}
+
+/* What a takeover goes through first, so that no page fault is on its path. */
+static void touch_path(heir_t *h)
+{
+	const struct shm *s = &h->shm;
+	size_t cells = (size_t)s->limits.cells * s->cell_stride;
+
+	touch(shm_trace(s, h->slot), s->trace_stride);
+	touch(shm_ring(s, (uint32_t)h->place.role), s->ring_entries * sizeof(atom64));
+	touch(s->cells, cells < TOUCH_MOST ? cells : TOUCH_MOST);
+}
+
 static int setup(heir_t *h)
 {
 	struct shm_app *a = worker_app(h);
@@ -128,6 +147,8 @@ static int setup(heir_t *h)
 	rc = register_candidate(h);
 	if (rc)
 		return rc;
+	if (h->run->lead && (a->flags & APP_HOT))
+		touch_path(h);
 	worker_state(h, WORKER_STANDBY);
 	if (h->run->lifeline >= 0) {
 		if (fcntl(h->run->lifeline, F_SETFD, FD_CLOEXEC) < 0 || write(h->run->lifeline, "R", 1) != 1)

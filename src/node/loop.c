@@ -224,11 +224,25 @@ static void watch_all(struct leader *l)
 			             &l->instances[a]->watch);
 }
 
+/*
+ * Whether a hot standby is there to take over. Then nobody waits for this leader, which would only take a processor from
+ * those who do: the standby, its callers, and the dying owner. It learns of the death when the kernel has ended the process.
+ */
+static bool has_standby(const struct leader *l, const struct instance *i)
+{
+	uint64_t permitted = atom_load_acquire(&i->shm->permitted);
+
+	for (uint32_t n = 0; n < l->conf->node_count; n++)
+		if ((permitted >> n & 1) && atom_load_acquire(&i->shm->instance[n]) == INSTANCE_STANDBY)
+			return true;
+	return false;
+}
+
 /* The owners' life words, as many as there is room for. */
 static unsigned add_life_words(struct leader *l, struct wait_word *words, unsigned n)
 {
 	for (uint32_t a = 0; a < l->conf->application_count && n < WAITSET_WORDS_MAX; a++) {
-		uint64_t owner = l->instances[a] ? owner_of(l, l->instances[a]) : 0;
+		uint64_t owner = l->instances[a] && !has_standby(l, l->instances[a]) ? owner_of(l, l->instances[a]) : 0;
 		atom32 *word = owner && owner != l->h->self
 		                       ? slot_life(l->shm, handle_slot(owner), LIFE_LEADER)
 		                       : NULL;
@@ -240,36 +254,45 @@ static unsigned add_life_words(struct leader *l, struct wait_word *words, unsign
 	return n;
 }
 
+/* The kernel wakes one of those that sleep on a life word: that one wakes the others. */
+static void tell_of_dead(const struct leader *l)
+{
+	for (uint32_t a = 0; a < l->conf->application_count; a++) {
+		uint64_t owner = l->instances[a] && !has_standby(l, l->instances[a]) ? owner_of(l, l->instances[a]) : 0;
+
+		if (owner && handle_noticed(l->shm, owner))
+			app_changed(l->shm, a);
+	}
+}
+
 /*
- * The kernel wakes one of those that sleep on a life word: that one wakes the others. Who died
- * owning an application can be buried only after the next owner has redone what it committed: look
- * again then.
+ * A little after the death, when the next owner has answered who waited: before it has redone what the dead one committed
+ * there is not much to bury, and then it is tried again.
  */
 static void bury_dead(struct leader *l)
 {
-	unsigned buried;
-
-	if (l->bury)
+	if (l->bury) {
+		tell_of_dead(l);
+		l->bury = false;
 		l->bury_delay = BURY_AGAIN;
-	else if (l->bury_delay == 0 || l->now < l->bury_at) {
-		if (l->bury_delay)
-			loop_again(l, l->bury_at);
-		return;
+		l->bury_at = l->now + BURY_AGAIN;
 	}
-	buried = bury_all(l->shm, l->h->slot);
-	if (l->bury || buried)
-		app_changed(l->shm, 0);
-	/* Who died may have left a change behind that it woke nobody for. */
-	for (uint32_t a = 0; !l->bury && a < l->conf->application_count; a++)
-		control_wake_generation(&shm_app(l->shm, a)->control);
-	l->bury = false;
-	if (!bury_pending(l->shm)) {
-		l->bury_delay = 0;
+	if (l->bury_delay == 0)
 		return;
+	if (l->now >= l->bury_at) {
+		if (bury_all(l->shm, l->h->slot))
+			app_changed(l->shm, 0);
+		/* Who died may have left a change behind that it woke nobody for. */
+		for (uint32_t a = 0; a < l->conf->application_count; a++)
+			control_wake_generation(&shm_app(l->shm, a)->control);
+		if (!bury_pending(l->shm)) {
+			l->bury_delay = 0;
+			return;
+		}
+		l->bury_at = l->now + l->bury_delay;
+		if (l->bury_delay < BURY_AGAIN_MOST)
+			l->bury_delay *= 2;
 	}
-	l->bury_at = l->now + l->bury_delay;
-	if (l->bury_delay < BURY_AGAIN_MOST)
-		l->bury_delay *= 2;
 	loop_again(l, l->bury_at);
 }
 
