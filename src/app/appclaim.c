@@ -1,59 +1,49 @@
 /* SPDX-License-Identifier: ISC */
+/* A hot standby's decision (appclaim.h): who goes first, and for how long. */
 #include "app/appclaim.h"
 
-#define HELD_PATIENCE INT64_C(10000000000)
+#include "base/clock.h"
+#include "base/patience.h"
 
-static enum claim_decision wanted(const struct claim_view *v)
+/* For how long the owner's leader is to see to a dead owner, because it said so or by policy; 0: it is not. */
+static int64_t leader_first(const struct claim_view *v)
 {
-	enum claim_decision take = v->owner_gone ? CLAIM_NOW : CLAIM_SWITCH;
+	if (v->owner_leader_gone)
+		return 0;
+	if (v->phase == PHASE_HELD)
+		return v->instance_absent ? 0 : v->held;
+	return v->phase == PHASE_SERVING && v->restart_in_place ? v->held : 0;
+}
 
-	if (!v->permitted || (!v->owner_gone && !v->owner_leader_gone))
-		return CLAIM_NO;
-	switch (v->phase) {
-	case PHASE_SERVING:
-		return v->restart_in_place && !v->owner_leader_gone ? CLAIM_NO : take;
-	case PHASE_HELD:
-		/* A leader that was stopped after it had held: long after the owner is gone, others go on. */
-		if (v->owner_gone && !v->restart_in_place && v->since >= 0 && v->now >= v->since + HELD_PATIENCE)
-			return CLAIM_NOW;
-		return v->owner_leader_gone || (v->owner_gone && v->instance_absent) ? take : CLAIM_NO;
-	case PHASE_MOVING:
-	case PHASE_RECOVERING:
-		return take;
-	case PHASE_DOWN:
-		break;
-	}
-	return CLAIM_NO;
+/* The same of that leader, and of the node's next one; -1: for ever. */
+static int64_t node_first(const struct claim_view *v)
+{
+	int64_t wait = leader_first(v);
+
+	if (v->phase != PHASE_SERVING || !v->node_died)
+		return wait;
+	return v->failover_timeout < 0 ? -1 : wait + v->failover_timeout;
 }
 
 enum claim_decision claim_decide(const struct claim_view *v, int64_t *ret_deadline)
 {
-	enum claim_decision d = wanted(v);
-	int64_t until = (v->since < 0 ? v->now : v->since) + v->grace;
+	int64_t first = node_first(v), until;
 
-	if (d == CLAIM_NO && v->phase == PHASE_HELD && v->owner_gone && v->permitted && !v->restart_in_place) {
-		*ret_deadline = (v->since < 0 ? v->now : v->since) + HELD_PATIENCE;
+	if (v->phase == PHASE_DOWN || !v->permitted || v->exhausted || first < 0)
+		return CLAIM_NO;
+	if (!v->owner_gone && !v->owner_leader_gone)
+		return CLAIM_NO;
+	until = deadline_from(v->since < 0 ? v->now : v->since, first);
+	if (v->driven) /* by a word that is no futex */
+		until = v->now + (v->grace > PATIENCE_LOOK ? v->grace : PATIENCE_LOOK);
+	if (v->now < until) {
+		*ret_deadline = until;
 		return CLAIM_WAIT;
 	}
-	if (d == CLAIM_NO)
-		return d;
-	if (v->phase == PHASE_SERVING && v->node_died && v->failover_timeout) {
-		int64_t since = v->since < 0 ? v->now : v->since;
-
-		if (v->failover_timeout < 0)
-			return CLAIM_NO;
-		if (v->now < since + v->failover_timeout) {
-			*ret_deadline = since + v->failover_timeout;
-			return CLAIM_WAIT;
-		}
-		until += v->failover_timeout;
+	until = deadline_from(v->turn < 0 ? v->now : v->turn, v->grace);
+	if (v->heir_alive && !v->is_heir && v->now < until) {
+		*ret_deadline = until;
+		return CLAIM_AFTER_HEIR;
 	}
-	if (v->driver_alive) {
-		*ret_deadline = v->now + v->grace;
-		return CLAIM_WAIT;
-	}
-	if (v->is_heir || !v->heir_alive || v->now >= until)
-		return d;
-	*ret_deadline = until;
-	return CLAIM_WAIT;
+	return v->owner_gone ? CLAIM_NOW : CLAIM_SWITCH;
 }

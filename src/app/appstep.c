@@ -2,11 +2,7 @@
 #include "app/appstep.h"
 
 #include "base/clock.h"
-
-/* How long they are waited for: a standby that should claim; a leader that should restart in place.
- */
-#define PATIENCE INT64_C(100000000)
-#define LEADER_PATIENCE NS_PER_SECOND
+#include "base/patience.h"
 
 static struct app_step act(enum app_action action)
 {
@@ -58,6 +54,7 @@ static struct app_step after_giving_up(const struct app_view *v)
 static struct app_step none(const struct app_view *v)
 {
 	struct app_step step;
+	int64_t until = 0;
 
 	if (v->duty != DUTY_RUN || !v->permitted || !v->able || !v->dependencies)
 		return stand_by(v);
@@ -65,14 +62,18 @@ static struct app_step none(const struct app_view *v)
 		return act(DO_WAIT);
 	if (v->gave_up)
 		return after_giving_up(v);
-	if (!v->better_up && !(v->better_missing && v->now < v->grace_until)) {
+	if (v->better_missing)
+		until = v->grace_until;
+	if (v->better_up && v->dead_since + v->start > until) /* its leader may be stopped */
+		until = v->dead_since + v->start;
+	if (v->now >= until && !v->driver) {
 		if (v->led)
 			return start_as(DO_ACQUIRE, APP_NORMAL);
 		return v->tree == TREE_READY ? start_as(DO_START, APP_NORMAL) : bring_up(v);
 	}
 	step = stand_by(v);
-	if (v->better_missing && v->now < v->grace_until)
-		step.again = deadline_min(step.again, v->grace_until);
+	if (v->now < until)
+		step.again = deadline_min(step.again, until);
 	return step;
 }
 
@@ -166,7 +167,7 @@ static int64_t patience_here(const struct app_view *v)
 		return 0;
 	if (!v->other_ready || v->phase == APP_HELD || (v->in_place && v->phase == APP_SERVING))
 		return 0;
-	return v->failover_timeout < 0 ? -1 : v->failover_timeout + v->claim_grace + PATIENCE;
+	return v->failover_timeout < 0 ? -1 : v->failover_timeout + patience_first(v->claim_grace);
 }
 
 static struct app_step dead_here_ends(const struct app_view *v)
@@ -178,9 +179,14 @@ static struct app_step dead_here_ends(const struct app_view *v)
 	return act(v->tree == TREE_EMPTY ? DO_RELEASE : DO_STOP);
 }
 
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
 static struct app_step dead_here(const struct app_view *v)
 {
-	int64_t patience = patience_here(v);
+	int64_t patience = patience_here(v), until = later(v->dead_since, v->driven_until) + patience;
 
 	if (v->duty != DUTY_RUN || !v->permitted)
 		return dead_here_ends(v);
@@ -194,8 +200,8 @@ static struct app_step dead_here(const struct app_view *v)
 		return after_giving_up(v);
 	if (patience < 0)
 		return act(DO_WAIT);
-	if (v->now < v->dead_since + patience)
-		return wait_until(v->dead_since + patience);
+	if (v->now < until)
+		return wait_until(until);
 	/* A standby is there, and did not claim because there were too many failovers. */
 	if (v->exhausted && v->other_ready && !v->in_place && v->phase == APP_SERVING)
 		return act(v->tree == TREE_EMPTY ? DO_FAIL : DO_KILL);
@@ -212,45 +218,46 @@ static struct app_step dead_here(const struct app_view *v)
 	return start_as(DO_START, v->served && !v->yielded ? APP_LOCAL : APP_FAILOVER);
 }
 
-/* For how long others, who come first, may take to claim; -1: no limit. */
-static int64_t patience_elsewhere(const struct app_view *v)
+/* Until when others, who come first, may take to claim; -1: for ever. */
+static int64_t others_until(const struct app_view *v)
 {
-	int64_t patience = v->phase == APP_MOVING ? 0 : v->failover_timeout;
+	int64_t node = v->phase == APP_MOVING ? 0 : v->failover_timeout, standbys = 0;
 
-	if (patience < 0)
+	if (node < 0)
 		return -1;
 	if (v->phase == APP_SERVING && v->in_place && !v->abandoned)
-		patience += LEADER_PATIENCE;
+		node += PATIENCE_LEADER;
+	if (v->phase == APP_HELD && !v->abandoned)
+		node += v->held;
 	if (v->hot && v->tree == TREE_READY)
-		patience += v->claim_grace + PATIENCE; /* it claims by itself */
+		standbys += patience_first(v->claim_grace); /* it claims by itself */
 	if (v->named_heir || v->other_ready)
-		patience += v->claim_grace;
+		standbys += v->claim_grace;
 	if (v->better_up)
-		patience += v->claim_grace + PATIENCE;
+		standbys += patience_first(v->claim_grace);
 	if (v->owner_here)
-		patience += 2 * LEADER_PATIENCE;
-	return patience;
+		standbys += 2 * PATIENCE_LEADER;
+	return later(v->dead_since + node, v->driven_until) + standbys;
 }
 
 static struct app_step dead_elsewhere(const struct app_view *v)
 {
-	bool may = v->phase != APP_HELD || v->abandoned;
 	struct app_step step = stand_by(v);
-	int64_t patience = patience_elsewhere(v);
+	int64_t until = others_until(v);
 
 	if (v->duty == DUTY_STOP && v->abandoned && v->best && v->tree == TREE_EMPTY)
 		return act(DO_RELEASE);
 	/* Taken over from here, and not stopped yet: such an instance does not start again. */
 	if (v->served && v->tree != TREE_EMPTY)
 		return act(DO_KILL);
-	if (v->duty != DUTY_RUN || !v->permitted || !may || v->driver || v->asked || patience < 0)
+	if (v->duty != DUTY_RUN || !v->permitted || v->driver || v->asked || until < 0)
 		return step;
 	if (v->gave_up)
 		return after_giving_up(v);
 	if (!v->able || !v->dependencies)
 		return step;
-	if (v->now < v->dead_since + patience) {
-		step.again = deadline_min(step.again, v->dead_since + patience);
+	if (v->now < until) {
+		step.again = deadline_min(step.again, until);
 		return step;
 	}
 	if (v->hot && v->tree == TREE_READY)
@@ -258,10 +265,8 @@ static struct app_step dead_elsewhere(const struct app_view *v)
 	return start_as(DO_ACQUIRE, APP_FAILOVER);
 }
 
-struct app_step app_step(const struct app_view *v)
+static struct app_step decide(const struct app_view *v)
 {
-	if (v->tree == TREE_STOPPING)
-		return act(DO_WAIT);
 	switch (v->owner) {
 	case OWNER_NONE:
 		return none(v);
@@ -273,13 +278,22 @@ struct app_step app_step(const struct app_view *v)
 		return other(v);
 	case OWNER_DEAD:
 		/* What a leader before this one ran, and that died with it, is for others first. */
-		return v->owner_here && (v->served || v->yielded || v->first_start ||
+		return v->owner_here && (v->phase == APP_HELD || v->served || v->yielded || v->first_start ||
 		                         !v->other_up ||
 		                         v->failover_timeout != 0 || v->duty != DUTY_RUN)
 		               ? dead_here(v)
 		               : dead_elsewhere(v);
 	}
 	return act(DO_WAIT);
+}
+
+struct app_step app_step(const struct app_view *v)
+{
+	struct app_step step = v->tree == TREE_STOPPING ? act(DO_WAIT) : decide(v);
+
+	if (v->driver && v->tree != TREE_STOPPING) /* by a word that is no futex */
+		step.again = deadline_min(step.again, v->late_at);
+	return step;
 }
 
 const char *app_action_name(enum app_action action)

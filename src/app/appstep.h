@@ -47,6 +47,7 @@ struct app_view {
 	/* the application */
 	bool hot, led, in_place, give_up_stop;
 	int64_t claim_grace, failover_timeout; /* -1: never */
+	int64_t held, start;                   /* patience_held(), patience_start() */
 	/* this node */
 	bool permitted;
 	bool able;         /* what its children need is here: listening sockets */
@@ -68,8 +69,11 @@ struct app_view {
 	bool owner_here;    /* the dead owner was of this node */
 	bool first_start;   /* the dead owner was starting as type normal */
 	bool abandoned;     /* the dead owner's leader is dead too, or has let the instance go */
-	bool driver;        /* a live process drives a move */
-	int64_t dead_since; /* when the owner was first seen dead */
+	bool driver;        /* a live process drives a move, and is not late */
+	int64_t late_at;    /* when it will be */
+	int64_t driven_until; /* when such a move was last seen, or seen to have ended */
+	/* when the owner was first seen dead; or the application down, with nothing left to wait for */
+	int64_t dead_since;
 	bool named_heir;    /* a live process of another node is named */
 	bool other_ready;   /* a standby of another node is ready */
 	bool other_up;      /* another permitted candidate's leader is up, and it did not give up */

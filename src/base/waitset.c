@@ -2,6 +2,7 @@
 /* Which way a waitset waits, and the plain one. */
 #include "base/waitset.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/futex.h"
@@ -52,6 +53,14 @@ static int choose_way(struct waitset *w)
 	return rc;
 }
 
+/* The kernel has no memory for the ring's work now. Without the ring then; both may have been missed with it. */
+static int leave_ring(struct waitset *w)
+{
+	waitset_finish(w);
+	w->flags |= WAITSET_NO_URING;
+	return WAIT_WORD | WAIT_FD;
+}
+
 static int plain_wait(const struct wait_word *words, unsigned n, int64_t deadline)
 {
 	struct futex_waitv at[WAITSET_WORDS_MAX];
@@ -84,8 +93,10 @@ int waitset_wait(struct waitset *w, const struct wait_word *words, unsigned n, i
 	}
 	seen = words_changed(words, n) | w->woken;
 	w->woken = 0;
-	if (w->way == WAY_URING)
-		return uring_wait(w->uring, words, n, epoll_fd, deadline, seen);
+	if (w->way == WAY_URING) {
+		rc = uring_wait(w->uring, words, n, epoll_fd, deadline, seen);
+		return rc == -EAGAIN || rc == -EBUSY || rc == -ENOMEM ? leave_ring(w) : rc;
+	}
 	if (w->way == WAY_HELPER)
 		return helper_wait(w->helper, words, n, epoll_fd, deadline, seen);
 	return seen ? seen : plain_wait(words, n, deadline);

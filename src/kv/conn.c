@@ -263,6 +263,7 @@ void conns_drain(struct conns *conns)
 	conns_accept(conns, false);
 	for (struct conn *c = conns->first; c; c = following) {
 		following = c->next;
+		read_some(c); /* what has come by now is answered */
 		if (c->exchange.phase == OPEN)
 			c->exchange.phase = DRAINING;
 		serve(c);

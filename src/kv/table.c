@@ -100,7 +100,8 @@ static int find(const struct table *table, struct slice key, uint32_t hash, stru
 	struct bucket *bucket = bucket_at(table, hash & (table->buckets - 1));
 	struct place place = { .link = &bucket->first };
 	uint32_t ref = bucket->generation == head->generation ? bucket->first : 0;
-	for (uint64_t left = head->count; ref; left--) {
+	uint64_t left = head->count < table->heap.end ? head->count : table->heap.end;
+	for (; ref; left--) {
 		if (left == 0 || entry_at(table, ref, &place))
 			return HEIR_ECORRUPT;
 		struct entry *e = place.entry;

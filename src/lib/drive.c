@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/futex.h"
+#include "base/patience.h"
 #include "base/text.h"
 #include "lib/resolve.h"
 #include "lib/txn.h"
@@ -17,8 +19,7 @@
 #include "proc/recover.h"
 #include "trace/moves.h"
 
-#define MAIL_FIRST   32
-#define STOP_TIMEOUT (60 * NS_PER_SECOND)
+#define MAIL_FIRST 32
 
 enum step_kind { STEP_START, STEP_SWITCH, STEP_STOP_OLD, STEP_PHASE };
 
@@ -159,15 +160,33 @@ static int ask(heir_t *h, uint64_t to, const struct request *r, int64_t timeout,
 	return reply.error;
 }
 
+/* The process that fills that role here: one that is just being started, too, is waited for. 0: there is none. */
+static uint64_t await_child(struct drive *d, struct shm_role *role, int64_t deadline)
+{
+	atom32 *changed = &d->h->shm.head->changed; /* +1 by a candidate that has come, app_changed() in worker.c */
+
+	for (;;) {
+		uint32_t seen = atom_load_acquire(changed);
+		uint64_t child = atom_load_acquire(&role->candidate[d->h->run->node]);
+
+		if (child && handle_alive(&d->h->shm, child))
+			return child;
+		if (deadline_passed(deadline))
+			return 0;
+		(void)futex_wait(changed, seen, deadline);
+	}
+}
+
 /* start() or a phase, in every child of this instance that has it, in start order, one after the other. */
 static int in_each_child(struct drive *d, enum request_op op, const char *phase)
 {
 	heir_t *h = d->h;
 	struct request r = {.op = op, .app = h->run->app, .type = d->type, .from_node = d->from};
+	int64_t deadline = deadline_after((int64_t)d->app->step_timeout);
 	int rc = 0;
 
 	text_copy(r.phase, sizeof(r.phase), phase, sizeof(r.phase));
-	for (uint32_t i = 0; i < d->app->roles && rc == 0; i++) {
+	for (uint32_t i = 0; i < d->app->roles && i < SHM_APP_ROLES_MAX && rc == 0; i++) {
 		struct shm_role *role = shm_role(&h->shm, d->app->first_role + i);
 		uint64_t child;
 
@@ -177,7 +196,7 @@ static int in_each_child(struct drive *d, enum request_op op, const char *phase)
 			rc = op == REQ_CHILD_START ? call_start(h, d->type, d->from) : call_phase(h, phase);
 			continue;
 		}
-		child = atom_load_acquire(&role->candidate[h->run->node]);
+		child = await_child(d, role, deadline);
 		rc = child ? ask(h, child, &r, (int64_t)d->app->step_timeout, NULL) : HEIR_ENOTREADY;
 	}
 	return rc;
@@ -243,6 +262,28 @@ static int do_switch(struct drive *d)
 	return adopt_version(d);
 }
 
+/* Of a step; an overrun is its failure. */
+static int64_t limit_of(const struct shm_app *a, enum step_kind kind)
+{
+	int64_t step_timeout = (int64_t)a->step_timeout;
+
+	switch (kind) {
+	case STEP_STOP_OLD:
+		return patience_stop((int64_t)a->stop_timeout, step_timeout);
+	case STEP_SWITCH:
+		return patience_switch(step_timeout, (int64_t)a->yield_timeout);
+	case STEP_START:
+	case STEP_PHASE:
+		break;
+	}
+	return step_timeout;
+}
+
+static bool is_serving(struct drive *d)
+{
+	return control_unpack(atom_load_acquire(&d->app->control)).phase == PHASE_SERVING;
+}
+
 static int do_stop_old(struct drive *d)
 {
 	struct shm_node *from = d->from ? shm_node(&d->h->shm, d->from - 1) : NULL;
@@ -254,16 +295,28 @@ static int do_stop_old(struct drive *d)
 		return 0;
 	if (!leader)
 		return HEIR_EDEAD;
-	rc = ask(d->h, leader, &r, STOP_TIMEOUT, NULL);
-	d->stopped_old = rc == 0;
+	rc = ask(d->h, leader, &r, limit_of(d->app, STEP_STOP_OLD), NULL);
+	d->stopped_old = rc == 0 || !is_serving(d); /* no answer from a leader that has held: others may go on */
 	return rc;
+}
+
+/* What is exclusive may be held by the dead until the kernel has taken it from them. */
+static int confirm(struct drive *d)
+{
+	if (!(d->app->flags & APP_EXCLUSIVE))
+		return 0;
+	return app_confirm(&d->h->shm, d->h->run->app, d->h->self, d->type != HEIR_TAKEOVER,
+			   deadline_after((int64_t)d->app->step_timeout));
 }
 
 static int run_step(struct drive *d, enum step_kind kind, const char *name)
 {
+	int rc;
+
 	switch (kind) {
 	case STEP_START:
-		return in_each_child(d, REQ_CHILD_START, "");
+		rc = confirm(d);
+		return rc ? rc : in_each_child(d, REQ_CHILD_START, "");
 	case STEP_SWITCH:
 		return do_switch(d);
 	case STEP_STOP_OLD:
@@ -282,13 +335,16 @@ static int run_steps(struct drive *d, const struct plan *p)
 
 	for (unsigned i = 0; i < p->count && rc == 0; i++) {
 		const char *name = d->app->step[p->step[i].index];
-		int64_t limit = p->step[i].kind == STEP_STOP_OLD ? STOP_TIMEOUT : (int64_t)d->app->step_timeout,
-			now;
+		int64_t limit = limit_of(d->app, p->step[i].kind), now;
 
 		if (p->step[i].kind == STEP_STOP_OLD && d->switched)
 			continue;
-		move_step(&h->shm, h->run->app, h->self, p->step[i].index, deadline_from(at, limit));
-		rc = run_step(d, p->step[i].kind, name);
+		/* Late, and another has gone on; once this one owns, the control word says so. */
+		if (!move_step(&h->shm, h->run->app, h->self, p->step[i].index, deadline_from(at, limit)) &&
+		    !d->switched)
+			rc = HEIR_EBUSY;
+		else
+			rc = run_step(d, p->step[i].kind, name);
 		now = clock_ns();
 		if (rc == 0 && p->step[i].kind != STEP_STOP_OLD && now - at > limit)
 			rc = HEIR_ETIMEDOUT;
@@ -304,15 +360,10 @@ static int run_steps(struct drive *d, const struct plan *p)
 static int serve(struct drive *d)
 {
 	heir_t *h = d->h;
-	uint64_t old, now = 0;
-	int rc;
+	int rc = app_serve(&h->shm, h->run->app, h->self, d->type, d->from, &h->run->since);
 
-	atom_store_release(&d->app->start,
-			   (uint64_t)d->type << 56 | (uint64_t)d->from << 48 | d->got.generation);
-	rc = control_apply(&d->app->control, &old, &now, control_serve, h->slot);
 	if (rc)
 		return rc;
-	h->run->since = control_unpack(now).generation;
 	worker_state(h, WORKER_SERVING);
 	h->run->claim_since = DEADLINE_NEVER;
 	return 0;
@@ -321,17 +372,14 @@ static int serve(struct drive *d)
 static enum heir_result fail_after_switch(struct drive *d)
 {
 	heir_t *h = d->h;
-	uint64_t old, now;
 
 	if (h->open)
 		(void)heir_abort(h);
-	atom_store_release(&d->app->returned, heir_generation(h) + 1);
 	if (d->type == HEIR_TAKEOVER && d->got.previous && handle_alive(&h->shm, d->got.previous) &&
 	    atom_load_relaxed(&shm_slot(&h->shm, handle_slot(d->got.previous))->ready) >= WORKER_SERVING &&
 	    (!h->state.head || atom_load_relaxed(&shm_slot(&h->shm, handle_slot(d->got.previous))->version) ==
 				       atom_load_relaxed(&h->state.head->version)) &&
-	    control_apply(&d->app->control, &old, &now, control_switch_back, h->slot,
-			  handle_slot(d->got.previous)) == 0)
+	    app_give_back(&h->shm, h->run->app, h->self, d->got.previous) == 0)
 		return HEIR_SWITCHED_BACK;
 	return d->type == HEIR_NORMAL || d->type == HEIR_LOCAL ? HEIR_FAILED : HEIR_FAILED_OVER;
 }
@@ -368,14 +416,44 @@ static void finish(struct drive *d, struct reply *ret)
 	ret->result = result;
 }
 
-static void drive(struct drive *d, uint32_t how, struct reply *ret)
+/*
+ * A worker whose place as the driver was taken has failed, and is stopped as it is: its own leader would have killed
+ * it. What is exclusive may be in its hands until the kernel has confirmed its end.
+ */
+static int end_late(struct drive *d, uint64_t late, bool is_exclusive)
+{
+	heir_t *h = d->h;
+	struct slot_place place = slot_place(&h->shm, handle_slot(late));
+	struct control c = control_unpack(atom_load_acquire(&d->app->control));
+	int64_t deadline = deadline_after((int64_t)d->app->step_timeout);
+	int fd, rc;
+
+	if (!late || place.kind != KIND_WORKER || place.app != (int)h->run->app || c.owner == handle_slot(late))
+		return 0;
+	fd = handle_exit_fd(&h->shm, late);
+	rc = handle_fence(&h->shm, late, deadline);
+	if (rc == 0 && fd >= 0 && is_exclusive)
+		rc = exit_await(fd, deadline);
+	if (fd >= 0)
+		close(fd);
+	return is_exclusive ? rc : 0;
+}
+
+static bool is_exclusive(const struct drive *d, uint32_t how)
+{
+	return how & (HEIR_OVERLAP | HEIR_EXCLUSIVE) ? how & HEIR_EXCLUSIVE : d->app->flags & APP_EXCLUSIVE;
+}
+
+static void drive(struct drive *d, uint32_t how, uint64_t late, struct reply *ret)
 {
 	struct plan p;
 	int rc;
 
 	plan(d->app, d->type, how, &p);
 	worker_state(d->h, WORKER_STARTING);
-	rc = run_steps(d, &p);
+	rc = end_late(d, late, is_exclusive(d, how));
+	if (rc == 0)
+		rc = run_steps(d, &p);
 	if (rc == 0)
 		rc = serve(d);
 	ret->generation = d->trace.generation;
@@ -409,6 +487,7 @@ void drive_start(heir_t *h, const struct request *request, struct reply *ret)
 	struct shm_app *a = worker_app(h);
 	struct control c = control_unpack(atom_load_acquire(&a->control));
 	struct slot_place owner = slot_place(&h->shm, c.owner);
+	uint64_t late = move_late(&h->shm, h->run->app, clock_ns());
 	struct drive d;
 	int rc;
 
@@ -427,13 +506,14 @@ void drive_start(heir_t *h, const struct request *request, struct reply *ret)
 		return;
 	}
 	trace_move_begin(&h->shm, h->slot, &d.trace);
-	drive(&d, 0, ret);
+	drive(&d, 0, late, ret);
 }
 
 void drive_takeover(heir_t *h, const struct request *request, struct reply *ret)
 {
 	struct shm_app *a = worker_app(h);
 	struct control c = control_unpack(atom_load_acquire(&a->control));
+	uint64_t late = move_late(&h->shm, h->run->app, clock_ns());
 	struct move_word winner = {0};
 	struct drive d;
 	int rc = 0;
@@ -457,46 +537,49 @@ void drive_takeover(heir_t *h, const struct request *request, struct reply *ret)
 	prepare(&d, h, HEIR_TAKEOVER, owner_node(h, c), clock_ns());
 	d.how = ACQUIRE_SWITCH;
 	trace_move_begin(&h->shm, h->slot, &d.trace);
-	drive(&d, request->how & (HEIR_OVERLAP | HEIR_EXCLUSIVE), ret);
+	drive(&d, request->how & (HEIR_OVERLAP | HEIR_EXCLUSIVE), late, ret);
 }
 
-/* The claim comes first, and alone decides: nothing but the clock is touched before it. */
+/*
+ * The claim comes first, and alone decides: nothing but the clock is touched before it. (An owner that lives, its
+ * leader being dead, is switched from: that is for a driver.)
+ */
 int drive_failover(heir_t *h, int planned, int64_t noticed)
 {
 	struct shm_app *a = worker_app(h);
 	struct control c = control_unpack(atom_load_acquire(&a->control));
 	uint32_t from = owner_node(h, c);
 	struct reply reply = {0};
+	uint64_t late;
 	struct plan p;
 	struct drive d;
 	int64_t decided, claimed;
-	int rc, exit_fd = -1;
+	int rc;
 
 	prepare(&d, h, HEIR_FAILOVER, from, noticed);
 	d.how = planned ? ACQUIRE_SWITCH : ACQUIRE_CLAIM;
-	if (failover_count(&h->shm, h->run->app, noticed))
-		return HEIR_EAGAIN; /* beyond the intensity: leaders see to it */
-	/* What is exclusive may be held by the dead until the kernel has taken it from them. */
-	if ((a->flags & APP_EXCLUSIVE) && c.owner)
-		exit_fd = handle_exit_fd(&h->shm, slot_handle(&h->shm, c.owner));
+	if (planned && move_begin(&h->shm, h->run->app, h->self, HEIR_FAILOVER, from, h->run->node + 1, NULL))
+		return HEIR_EAGAIN;
+	rc = failover_count(&h->shm, h->run->app, noticed); /* beyond the intensity: leaders see to it */
 	decided = clock_ns();
-	rc = do_switch(&d);
+	if (rc == 0)
+		rc = do_switch(&d);
 	if (rc && !d.switched) {
-		if (exit_fd >= 0)
-			close(exit_fd);
+		move_end(&h->shm, h->run->app, h->self);
 		return HEIR_EAGAIN;
 	}
 	claimed = clock_ns();
+	late = move_late(&h->shm, h->run->app, claimed);
 	(void)move_begin(&h->shm, h->run->app, h->self, HEIR_FAILOVER, from, h->run->node + 1, NULL);
 	trace_move_begin(&h->shm, h->slot, &d.trace);
 	trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_NOTICE, noticed, decided - noticed);
 	trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_CLAIM, decided, claimed - decided);
 	worker_state(h, WORKER_STARTING);
-	if (exit_fd >= 0) {
-		if (rc == 0)
-			rc = exit_await(exit_fd, deadline_after((int64_t)a->step_timeout));
+	if (rc == 0)
+		rc = end_late(&d, late, a->flags & APP_EXCLUSIVE);
+	if (rc == 0 && (a->flags & APP_EXCLUSIVE)) {
+		rc = confirm(&d);
 		trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_CONFIRM, claimed, clock_ns() - claimed);
-		close(exit_fd);
 	}
 	plan(a, HEIR_FAILOVER, 0, &p);
 	for (unsigned i = 0; i + 1 < p.count; i++) /* the switch is done */

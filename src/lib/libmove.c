@@ -14,6 +14,7 @@
 
 #define MOVES_SEARCHED 16
 #define TURN_LOOK_NS INT64_C(10000000)
+#define NOT_TAKEN 1
 
 static bool has_switched(const struct heir_move *m)
 {
@@ -65,19 +66,22 @@ static uint64_t target_of(heir_t *h, uint32_t app, uint32_t node)
 	return atom_load_acquire(&shm_node(&h->shm, node)->leader);
 }
 
-static void find_move(heir_t *h, uint32_t app, uint32_t generation, struct heir_move *ret)
+/* Of that generation there may be several: those that failed before the switch. */
+static void find_move(heir_t *h, uint32_t app, uint32_t generation, uint32_t node, struct heir_move *ret)
 {
+	const char *to = shm_node(&h->shm, node)->name;
 	struct heir_move *moves = calloc(MOVES_SEARCHED, sizeof(*moves));
 	int n = moves ? read_moves(h, (int)app, moves, MOVES_SEARCHED) : 0;
 
 	for (int i = 0; i < n; i++)
-		if (moves[i].generation == generation) {
+		if (moves[i].generation == generation && strcmp(moves[i].to, to) == 0) {
 			*ret = moves[i];
 			break;
 		}
 	free(moves);
 }
 
+/* One request. NOT_TAKEN: whoever was asked died before it took it; it can be sent again. */
 static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t deadline, struct heir_move *ret)
 {
 	struct shm_app *a = shm_app(&h->shm, app);
@@ -104,12 +108,14 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 	TEXT_COPY(ret->application, a->name);
 	ret->kind = HEIR_TAKEOVER;
 	TEXT_COPY(ret->to, shm_node(&h->shm, node)->name);
+	if (rc == HEIR_EDEAD && !deadline_passed(deadline))
+		return NOT_TAKEN;
 	if (rc == HEIR_EDEAD || rc == HEIR_EUNKNOWN) {
 		/* Its target died over it. */
 		if (deadline_passed(deadline))
 			return rc;
 		ret->generation = c.generation;
-		find_move(h, app, c.generation, ret);
+		find_move(h, app, c.generation, node, ret);
 		ret->error = HEIR_EDEAD;
 		ret->result = ret->result ? ret->result : HEIR_ABORTED;
 		return HEIR_EFAILED;
@@ -126,7 +132,7 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 	}
 	if (reply.error && !reply.result)
 		return reply.error;
-	find_move(h, app, reply.generation, ret);
+	find_move(h, app, reply.generation, node, ret);
 	ret->result = (enum heir_result)reply.result;
 	ret->error = reply.error;
 	TEXT_COPY(ret->failed_step, reply.step);
@@ -153,7 +159,7 @@ int heir_takeover(heir_t *h, const char *application, const char *node, unsigned
 		uint32_t generation = (uint32_t)atom_load_acquire(&shm_app(&h->shm, (uint32_t)app)->control);
 
 		rc = once(h, (uint32_t)app, (uint32_t)to, how & ~HEIR_WAIT_TURN, deadline, move);
-		if (rc != HEIR_EBUSY || !(how & HEIR_WAIT_TURN) || deadline_passed(deadline))
+		if (rc != NOT_TAKEN && (rc != HEIR_EBUSY || !(how & HEIR_WAIT_TURN) || deadline_passed(deadline)))
 			break;
 		/* Woken when that move ends, which need not raise the generation; and look again soon in any case. */
 		(void)futex_wait(control_generation_futex(&shm_app(&h->shm, (uint32_t)app)->control), generation,

@@ -13,6 +13,22 @@
 static const char *const child_names[] = {"absent", "starting", "running", "stopping", "restarting", "failed"};
 static const char *const node_names[] = {"down", "starting", "up", "stopping"};
 
+/* The lead, and each role that a takeover would ask: one that is missing would fail its start. */
+static bool whole_standby(const heir_t *h, struct shm_app *a, uint32_t node)
+{
+	for (uint32_t i = 0; i < a->roles && i < SHM_APP_ROLES_MAX; i++) {
+		struct shm_role *r = shm_role(&h->shm, a->first_role + i);
+		uint64_t handle = r && (r->flags & ROLE_ATTACH) ? atom_load_acquire(&r->candidate[node]) : 0;
+
+		if (r && !(r->flags & ROLE_ATTACH))
+			continue;
+		if (!handle || !handle_alive(&h->shm, handle) ||
+		    atom_load_acquire(&shm_slot(&h->shm, handle_slot(handle))->ready) != WORKER_STANDBY)
+			return false;
+	}
+	return true;
+}
+
 static void fill_instances(const heir_t *h, struct shm_app *a, struct control c, struct heir_app_status *s)
 {
 	struct shm_role *lead = shm_role(&h->shm, a->lead_role);
@@ -32,7 +48,7 @@ static void fill_instances(const heir_t *h, struct shm_app *a, struct control c,
 		if (handle && handle_alive(&h->shm, handle) && (int)n != owner) {
 			uint32_t ready = atom_load_acquire(&shm_slot(&h->shm, handle_slot(handle))->ready);
 
-			if (ready == WORKER_STANDBY) {
+			if (ready == WORKER_STANDBY && whole_standby(h, a, n)) {
 				i->state = HEIR_STANDBY;
 				s->is_protected |= i->permitted && c.phase == PHASE_SERVING;
 			}

@@ -8,6 +8,7 @@
 
 #include "app/appclaim.h"
 #include "base/clock.h"
+#include "base/patience.h"
 #include "lib/resolve.h"
 #include "lib/txn.h"
 #include "lib/worker.h"
@@ -174,7 +175,8 @@ int heir_worker_open(const struct heir_worker *worker, void *arg, heir_t **ret)
 		return -ENOMEM;
 	memcpy(&run->cb, worker, worker->size < sizeof(run->cb) ? worker->size : sizeof(run->cb));
 	run->arg = arg;
-	run->claim_since = run->look_again = run->wanted_since = run->announce_at = DEADLINE_NEVER;
+	run->start.from = run->from; /* "": also where a phase comes before a start */
+	run->claim_since = run->claim_turn = run->look_again = run->wanted_since = run->announce_at = DEADLINE_NEVER;
 	run->lifeline = env_number("HEIR_LIFELINE");
 	run->app = (uint32_t)place.app;
 	run->node = (uint32_t)place.node;
@@ -286,6 +288,12 @@ static int direct_mail(heir_t *h)
 	return rc < 0 ? rc : n;
 }
 
+/* HELD: until its leader tells it to stop, which may itself be stopped. */
+static bool is_served(struct control c)
+{
+	return c.phase == PHASE_SERVING || c.phase == PHASE_HELD;
+}
+
 static bool mine(heir_t *h, struct control c)
 {
 	if (c.phase == PHASE_DOWN || c.owner == 0)
@@ -293,13 +301,11 @@ static bool mine(heir_t *h, struct control c)
 	return h->run->lead ? c.owner == h->slot : slot_place(&h->shm, c.owner).node == h->place.node;
 }
 
-/*
- * Begin was refused: somebody waits to take over. Nobody who lives, for longer than it would wait: then go on.
- */
+/* Begin is refused: somebody waits to take over. For longer than it would: then go on. */
 static void wait_for_taker(heir_t *h)
 {
 	struct worker_run *run = h->run;
-	int64_t now = clock_ns(), patience = 2 * (int64_t)worker_app(h)->yield_timeout + NS_PER_SECOND / 100;
+	int64_t now = clock_ns(), patience = patience_taker((int64_t)worker_app(h)->yield_timeout);
 	uint64_t old, new_word;
 
 	run->wanted = 1;
@@ -308,10 +314,10 @@ static void wait_for_taker(heir_t *h)
 	run->look_again = run->wanted_since + patience;
 	if (now < run->look_again)
 		return;
-	run->look_again = now + patience;
 	/* Alive or not: it may be stopped, and switches at rest all the same when it goes on. */
-	if (control_apply(&worker_app(h)->control, &old, &new_word, control_unwant, 0) == 0)
-		run->wanted = 0;
+	(void)control_apply(&worker_app(h)->control, &old, &new_word, control_unwant, 0);
+	run->wanted = 0;
+	run->wanted_since = run->look_again = DEADLINE_NEVER;
 }
 
 int serve_mail(heir_t *h, unsigned most)
@@ -330,10 +336,11 @@ int serve_mail(heir_t *h, unsigned most)
 	}
 	/* Mail is there, and not for this process now: whoever has it in hand rings when it has passed it. */
 	run->passed_over = rc == 0 && !run->lead && mailbox_peek(&h->shm, (uint32_t)h->place.role, &head) == 1;
-	if (rc != HEIR_EWANTED)
-		run->wanted_since = DEADLINE_NEVER;
-	if (rc == HEIR_EWANTED)
+	/* Also where no mail is there: transactions of the worker's own are refused as well. */
+	if (run->lead && control_unpack(atom_load_acquire(&worker_app(h)->control)).want)
 		wait_for_taker(h);
+	else
+		run->wanted_since = DEADLINE_NEVER;
 	return rc == HEIR_EWANTED || rc == HEIR_ESTALE || rc >= 0 ? (int)n : rc;
 }
 
@@ -367,7 +374,7 @@ static int follow_owner(heir_t *h, struct control c)
 			run->cb.lost(h, to ? to->name : "", run->arg);
 		return 1;
 	}
-	if (!mine(h, c) || c.phase != PHASE_SERVING)
+	if (!mine(h, c) || !is_served(c))
 		return 0;
 	if (run->state == WORKER_STARTING && !run->lead) {
 		run->since = c.generation;
@@ -382,6 +389,13 @@ static int follow_owner(heir_t *h, struct control c)
 	return 0;
 }
 
+static bool is_dying(heir_t *h, uint32_t slot)
+{
+	struct shm_slot *s = shm_slot(&h->shm, slot);
+
+	return s && atom_load_acquire(&s->dying);
+}
+
 static uint64_t leader_of(heir_t *h, uint32_t slot)
 {
 	int node = slot_place(&h->shm, slot).node;
@@ -390,10 +404,15 @@ static uint64_t leader_of(heir_t *h, uint32_t slot)
 	return n ? atom_load_acquire(&n->leader) : 0;
 }
 
-/* Its leader has let it go. Pairs with publish() in act.c, which wakes by `replies` (app_nudge). */
-static bool is_absent(struct shm_app *a, int node)
+/*
+ * What the leader of the owner's node makes of it: ABSENT, it has let it go. Pairs with publish() in act.c, which
+ * wakes by `replies` (app_nudge).
+ */
+static uint32_t instance_of(heir_t *h, uint32_t owner)
 {
-	return node >= 0 && atom_load_acquire(&a->instance[node]) == INSTANCE_ABSENT;
+	int node = slot_place(&h->shm, owner).node;
+
+	return node >= 0 ? atom_load_acquire(&worker_app(h)->instance[node]) : INSTANCE_STARTING;
 }
 
 /* A standby looks at the owner that it may have to follow. 1: it has claimed, or tried. */
@@ -401,7 +420,7 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 {
 	struct worker_run *run = h->run;
 	struct shm_app *a = worker_app(h);
-	struct move_word m = move_unpack(atom_load_acquire(&a->move));
+	uint32_t driver = move_unpack(atom_load_acquire(&a->move)).slot, instance = instance_of(h, c.owner);
 	uint64_t owner, leader, heir;
 	struct claim_view v = {.phase = c.phase, .grace = (int64_t)a->claim_grace, .now = noticed};
 	enum claim_decision d;
@@ -419,34 +438,33 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 		.owner = owner == 0 || handle_noticed(&h->shm, owner),
 		.leader = leader == 0 || handle_noticed(&h->shm, leader),
 		.heir = heir == 0 || handle_noticed(&h->shm, heir),
-		.dying = atom_load_acquire(&shm_slot(&h->shm, c.owner)->dying) != 0,
-		.absent = is_absent(a, slot_place(&h->shm, c.owner).node),
+		.dying = is_dying(h, c.owner),
+		.absent = instance == INSTANCE_ABSENT,
 	};
 	v.owner_gone = run->saw.owner || run->saw.dying;
 	v.owner_leader_gone = run->saw.leader;
 	v.instance_absent = run->saw.absent;
-	v.driver_alive =
-		m.slot && m.slot != h->slot && m.slot != c.owner && move_driver_alive(&h->shm, run->app);
-	/* One that is stopped in its step does not hold up a failover. */
-	if (move_deadline(&h->shm, run->app) >= 0 && noticed > move_deadline(&h->shm, run->app) + NS_PER_SECOND)
-		v.driver_alive = false;
+	v.driven = driver && driver != h->slot && driver != c.owner && move_is_driven(&h->shm, run->app, noticed);
+	v.exhausted = failover_exhausted(&h->shm, run->app, noticed);
+	v.held = patience_held((int64_t)a->stop_timeout, (int64_t)a->step_timeout,
+			       v.restart_in_place && instance != INSTANCE_STOPPING); /* which is not started again */
 	v.is_heir = c.heir == h->slot;
 	v.heir_alive = heir && !v.is_heir && handle_alive(&h->shm, heir);
 	run->node_died = (run->node_died && run->claim_since >= 0) || run->saw.leader;
 	v.node_died = run->node_died;
 	v.failover_timeout = a->failover_timeout > INT64_MAX ? -1 : (int64_t)a->failover_timeout;
 	v.since = run->claim_since;
+	v.turn = run->claim_turn;
 	d = claim_decide(&v, &run->look_again);
-	if (d == CLAIM_NO)
-		run->claim_since = DEADLINE_NEVER;
-	else if (run->claim_since < 0)
-		run->claim_since = v.now;
+	run->claim_since = d == CLAIM_NO ? DEADLINE_NEVER : v.since < 0 ? v.now : v.since;
+	run->claim_turn = d != CLAIM_AFTER_HEIR ? DEADLINE_NEVER : v.turn < 0 ? v.now : v.turn;
 	if (d != CLAIM_NOW && d != CLAIM_SWITCH)
 		return 0;
 	run->claim_since = DEADLINE_NEVER;
-	return drive_failover(h, d == CLAIM_SWITCH || !handle_noticed(&h->shm, owner), noticed) == HEIR_EAGAIN
-		       ? 0
-		       : 1;
+	if (drive_failover(h, d == CLAIM_SWITCH || !handle_noticed(&h->shm, owner), noticed) != HEIR_EAGAIN)
+		return 1;
+	run->look_again = noticed + PATIENCE_LOOK;
+	return 0;
 }
 
 /* A life word to sleep on, unless it has fallen; *news if it has since standby_look looked. */
@@ -473,8 +491,8 @@ static unsigned lives_to_watch(heir_t *h, struct control c, struct wait_word *w,
 	n += life_word(h, &w[n], handle_slot(leader_of(h, c.owner)), which, run->saw.leader, news);
 	if (c.heir && c.heir != h->slot)
 		n += life_word(h, &w[n], c.heir, which, run->saw.heir, news);
-	*news |= !run->saw.dying && atom_load_acquire(&shm_slot(&h->shm, c.owner)->dying);
-	*news |= !run->saw.absent && is_absent(worker_app(h), slot_place(&h->shm, c.owner).node);
+	*news |= !run->saw.dying && is_dying(h, c.owner);
+	*news |= !run->saw.absent && instance_of(h, c.owner) == INSTANCE_ABSENT;
 	return n;
 }
 
@@ -514,7 +532,7 @@ static int round_of(heir_t *h, int64_t now, uint64_t *ret_word)
 	if (rc < 0)
 		return rc;
 	done += rc + standby_look(h, control_unpack(*ret_word), now);
-	if (run->state == WORKER_SERVING && control_unpack(*ret_word).phase == PHASE_SERVING) {
+	if (run->state == WORKER_SERVING && is_served(control_unpack(*ret_word))) {
 		rc = serve_mail(h, MAIL_A_ROUND);
 		if (rc < 0)
 			return rc;
@@ -552,7 +570,7 @@ static int sleep_until(heir_t *h, uint64_t word, int64_t deadline)
 	lib_sleep(h);
 	busy = mailbox_peek(&h->shm, shm_slot_mailbox(&h->shm, h->slot), &head) == 1 ||
 	       (h->run->state == WORKER_SERVING && !h->run->wanted && !h->run->passed_over &&
-		control_unpack(word).phase == PHASE_SERVING && mailbox_peek(&h->shm, role, &head) == 1);
+		is_served(control_unpack(word)) && mailbox_peek(&h->shm, role, &head) == 1);
 	if (h->replied && atom_load_acquire(&own_slot(h)->replies) != h->replies_seen)
 		busy = 1;
 	if (!busy && !news)
@@ -575,7 +593,7 @@ int heir_poll(heir_t *h, int64_t timeout)
 	if (getpid() != h->pid)
 		return HEIR_EPERM;
 	rc = round_of(h, clock_ns(), &word);
-	if (rc == 0 && !run->finish) {
+	if (rc == 0 && !run->finish && timeout != 0) {
 		rc = sleep_until(h, word, deadline_min(deadline, deadline_min(run->look_again, run->announce_at)));
 		if (rc == 0)
 			rc = round_of(h, clock_ns(), &word);

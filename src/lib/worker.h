@@ -30,6 +30,7 @@ struct worker_run {
 	int exit_code;            /* what heir_poll returns then */
 	int lifeline;
 	int64_t claim_since;      /* -1: no claim is due */
+	int64_t claim_turn;       /* since when it is for standbys to do; -1: it is not */
 	bool node_died;           /* since then the owner's leader has been seen dead */
 	struct worker_saw saw;
 	int64_t announce_at;      /* leaders are told then; -1: nothing to tell */

@@ -9,7 +9,7 @@
 
 int cell_alloc(const struct shm *shm, uint32_t slot, uint32_t flags, uint32_t *hint, struct cell_ref *ret)
 {
-	uint32_t n = shm->limits.cells, at = *hint;
+	uint32_t n = shm->limits.cells, at = *hint ? *hint - 1 : 0; /* its last cell first: it is in the cache */
 
 	for (uint32_t i = 1; i < n; i++) {
 		if (++at >= n)

@@ -14,9 +14,10 @@ struct burial {
 	uint32_t slot, mailbox; /* the dead one's */
 	bool (*still_dead)(void *arg);
 	void *arg;
+	bool direct; /* only what was sent to its own mailbox */
 };
 
-enum verdict { LEAVE, REFUSE, RELEASE, DISCARD };
+enum verdict { LEAVE, REFUSE, RELEASE, DISCARD, KEEP };
 
 static uint64_t ref_pack(struct cell_ref r)
 {
@@ -248,6 +249,15 @@ static bool undelivered(const struct shm *shm, uint32_t mailbox, uint32_t cell, 
 	return true;
 }
 
+/* Delivered too often: its reader has passed it to set it aside. */
+static bool is_poison(const struct shm *shm, uint32_t mailbox, struct cell_word cw)
+{
+	struct shm_role *role = shm_role(shm, mailbox);
+	struct shm_app *app = role ? shm_app(shm, role->app) : NULL;
+
+	return app && cw.deliveries > app->max_deliveries;
+}
+
 /*
  * What is to become of a cell of which the dead party was the sender, the reader, or the one who passed it on.
  */
@@ -258,6 +268,8 @@ static enum verdict judge(const struct burial *b, uint32_t cell, struct shm_cell
 	uint64_t target = atom_load_relaxed(&c->target);
 	bool sent = cw.slot == b->slot, to_it = target && meant_for(target, b->handle), stands;
 
+	if (b->direct && !(to_it && (cw.state == CELL_PUBLISHED || cw.state == CELL_TAKEN)))
+		return LEAVE;
 	switch (cw.state) {
 	case CELL_OWNED:
 		if (!(cw.flags & CELL_FORWARDED))
@@ -270,7 +282,7 @@ static enum verdict judge(const struct burial *b, uint32_t cell, struct shm_cell
 		 */
 		stands = at_head(b->shm, mailbox, cell, w, &ticket);
 		if (!stands && atom_load_relaxed(&c->holder) == b->slot)
-			return REFUSE;
+			return is_poison(b->shm, mailbox, cw) ? KEEP : REFUSE;
 		return to_it ? REFUSE : sent ? RELEASE : LEAVE;
 	case CELL_PUBLISHED:
 		to_it = to_it || (target && undelivered(b->shm, mailbox, cell, target));
@@ -294,16 +306,24 @@ static bool settle(const struct burial *b, uint32_t cell, bool *ret_dead)
 	struct cell_word cw = cell_unpack(w), next = cw;
 	enum verdict verdict = c ? judge(b, cell, c, w) : LEAVE;
 	uint32_t mailbox, ticket;
+	uint64_t target;
 
 	if (verdict == LEAVE)
 		return false;
 	mailbox = atom_load_relaxed(&c->mailbox);
+	target = atom_load_relaxed(&c->target);
 	/* After the look: what was seen is the dead one's, not a successor's. */
 	*ret_dead = b->still_dead(b->arg);
 	if (!*ret_dead)
 		return false;
 	if (cw.state == CELL_OWNED && shm_mailbox(b->shm, mailbox)) {
 		mailbox_settle(b->shm, mailbox); /* it may stand in the ring: then it was accepted */
+		if (atom_load_acquire(&c->word) != w)
+			return true;
+	}
+	/* Sent to one who is buried already, by one who died before it took that back: nobody reads there. */
+	if (cw.state == CELL_PUBLISHED && verdict == RELEASE && target) {
+		mail_return(b->shm, target);
 		if (atom_load_acquire(&c->word) != w)
 			return true;
 	}
@@ -319,19 +339,33 @@ static bool settle(const struct burial *b, uint32_t cell, bool *ret_dead)
 		(void)refuse(b->shm, cell, w);
 	else if (verdict == DISCARD)
 		cell_free(b->shm, cell, w);
+	else if (verdict == KEEP)
+		let_go(b->shm, (struct cell_ref){cell, cw.generation}, MAIL_ASIDE);
 	else
 		(void)cell_move(b->shm, cell, w, next);
 	TESTPOINT("bury: cell settled");
 	return true;
 }
 
+static void settle_all(const struct burial *b)
+{
+	bool dead = empty_ring(b);
+
+	for (uint32_t i = 1; dead && i < b->shm->limits.cells; i++)
+		while (settle(b, i, &dead))
+			;
+}
+
 void mail_bury(const struct shm *shm, uint64_t handle, bool (*still_dead)(void *arg), void *arg)
 {
 	uint32_t slot = handle_slot(handle);
-	struct burial b = {shm, handle, slot, shm_slot_mailbox(shm, slot), still_dead, arg};
-	bool dead = empty_ring(&b);
 
-	for (uint32_t i = 1; dead && i < shm->limits.cells; i++)
-		while (settle(&b, i, &dead))
-			;
+	settle_all(&(struct burial){shm, handle, slot, shm_slot_mailbox(shm, slot), still_dead, arg, false});
+}
+
+void mail_bury_direct(const struct shm *shm, uint64_t handle, bool (*still_dead)(void *arg), void *arg)
+{
+	uint32_t slot = handle_slot(handle);
+
+	settle_all(&(struct burial){shm, handle, slot, shm_slot_mailbox(shm, slot), still_dead, arg, true});
 }

@@ -42,5 +42,10 @@ void mail_refuse(const struct shm *shm, struct cell_ref ref);
 void mail_return(const struct shm *shm, uint64_t handle);
 /* What a dead process left behind in cells and mailboxes; still_dead is asked before each CAS. */
 void mail_bury(const struct shm *shm, uint64_t handle, bool (*still_dead)(void *arg), void *arg);
+/*
+ * Only the direct mail that it cannot answer any more. That owes nothing to what it committed, so it is refused even
+ * while the rest has to wait for its application's next owner, who may be waiting for such an answer.
+ */
+void mail_bury_direct(const struct shm *shm, uint64_t handle, bool (*still_dead)(void *arg), void *arg);
 
 #endif

@@ -8,6 +8,7 @@
 #include "node/instance.h"
 #include "node/led.h"
 #include "node/loop.h"
+#include "node/remains.h"
 #include "proc/recover.h"
 #include "trace/moves.h"
 
@@ -22,12 +23,28 @@ static const char *node_name(const struct leader *l, int node)
 
 int act_hold(struct instance *i, uint32_t owner_slot)
 {
+	uint32_t absent = INSTANCE_ABSENT;
 	uint64_t old, new;
-	int rc = control_apply(&i->shm->control, &old, &new, control_hold, owner_slot);
+	int rc;
 
+	/* Not let go, before it is held: standbys take HELD and ABSENT for theirs. */
+	(void)atom_cas(&i->shm->instance[i->leader->node], &absent, INSTANCE_STARTING);
+	rc = control_apply(&i->shm->control, &old, &new, control_hold, owner_slot);
 	if (rc == 0)
 		app_changed(i->leader->shm, i->app);
 	return rc;
+}
+
+/*
+ * What an earlier leader of this node ran is started here again once it is held, whoever else comes up meanwhile;
+ * unless that one is quicker, where the node is not waited for.
+ */
+static void hold(struct instance *i, const struct seen *s)
+{
+	if (act_hold(i, s->control.owner) || s->view.owner != OWNER_DEAD || i->served || i->shm->failover_timeout)
+		return;
+	i->yielded = true;
+	i->dead_since = i->leader->now;
 }
 
 /* How children are told that they start, where that is known when they are spawned. */
@@ -117,6 +134,7 @@ static void start(struct instance *i, const struct seen *s, enum app_start type)
 	if (type == APP_FAILOVER && s->view.owner == OWNER_LEADER)
 		trace_before(i, s->control.generation, lead->handle);
 	i->asked = lib_request(l->h, lead->handle, &r, &i->ask) == 0;
+	i->ask_until = deadline_from(l->now, (int64_t)i->shm->step_timeout);
 	if (!i->asked)
 		i->ask_after = l->now + REFUSED;
 }
@@ -185,7 +203,7 @@ static void acquire(struct instance *i, const struct seen *s, enum app_start typ
 	i->yielded = false;
 	i->owner_node = -1;
 	if (s->owner_node >= 0) /* what a dead leader left goes first */
-		instance_fence(i, s->owner_node);
+		remains_fence(i, s->owner_node);
 	app_changed(l->shm, i->app);
 	if (type == APP_FAILOVER)
 		log_note("%s fails over from %s to %s", i->conf->name, node_name(l, s->owner_node),
@@ -193,7 +211,7 @@ static void acquire(struct instance *i, const struct seen *s, enum app_start typ
 	if (type != APP_FAILOVER)
 		i->claim_began = 0;
 	if (s->view.led)
-		led_start(i, type, i->start_from, got.previous);
+		led_start(i, type, i->start_from);
 	if (s->view.led && i->led.active)
 		trace_before(i, i->led.generation, l->h->self);
 }
@@ -278,20 +296,36 @@ static void note_other(struct instance *i, const struct seen *s, bool mine)
 	if (!mine || i->owner_node < 0)
 		return;
 	if (!i->owner_leader || handle_gone(l->shm, i->owner_leader))
-		instance_fence(i, i->owner_node);
+		remains_fence(i, i->owner_node);
 	i->owner_node = -1;
+}
+
+static enum worker_state state_of_child(const struct instance *i, const struct child *c)
+{
+	const struct shm *shm = i->leader->shm;
+
+	if (!c->pid || !c->handle || !handle_alive(shm, c->handle))
+		return WORKER_INIT;
+	return (enum worker_state)atom_load_acquire(&shm_slot(shm, handle_slot(c->handle))->ready);
 }
 
 static bool lead_has_served(struct instance *i)
 {
-	const struct shm *shm = i->leader->shm;
-	struct child *lead = instance_lead(i);
-	uint32_t ready;
+	enum worker_state state = state_of_child(i, instance_lead(i));
 
-	if (!lead->pid || !lead->handle || !handle_alive(shm, lead->handle))
-		return false;
-	ready = atom_load_acquire(&shm_slot(shm, handle_slot(lead->handle))->ready);
-	return ready == WORKER_SERVING || ready == WORKER_LOST;
+	return state == WORKER_SERVING || state == WORKER_LOST;
+}
+
+/*
+ * A child that was started beside an earlier lead, while the present one is a standby: it is no standby, and starts
+ * anew. Its state is looked at first: the lead's changes before it tells the others to start.
+ */
+static void stop_left_behind(struct instance *i, const struct seen *s)
+{
+	for (uint32_t k = 0; k < i->count && i->stop.how == STOP_NOT && s->view.owner == OWNER_OTHER; k++)
+		if (k != i->lead && state_of_child(i, &i->children[k]) > WORKER_STANDBY &&
+		    state_of_child(i, instance_lead(i)) == WORKER_STANDBY)
+			instance_stop(i, STOP_ORDERLY, k, k + 1);
 }
 
 /* What follows from what is seen, before anything is decided. */
@@ -301,6 +335,7 @@ static void note(struct instance *i, const struct seen *s)
 	bool mine = v->owner == OWNER_CHILD || v->owner == OWNER_LEADER;
 
 	note_other(i, s, mine);
+	stop_left_behind(i, s);
 	if (mine && v->phase == APP_SERVING && !i->served) {
 		i->served = true;
 		i->tried = 0;
@@ -389,7 +424,7 @@ static bool perform(struct instance *i, const struct seen *s, struct app_step st
 			instance_forget_restarts(i);
 		return true;
 	case DO_HOLD:
-		(void)act_hold(i, s->control.owner);
+		hold(i, s);
 		return true;
 	case DO_STOP:
 		stop(i, s, STOP_ORDERLY);
@@ -444,9 +479,9 @@ void act_on(struct instance *i)
 	struct seen s;
 	bool more = true;
 
+	collect_start(i); /* first: what was answered is not late */
 	instance_advance(i);
 	end_stop_old(i);
-	collect_start(i);
 	for (unsigned round = 0; more && round < ROUNDS; round++) {
 		view_fill(i, &s);
 		note(i, &s);

@@ -16,7 +16,6 @@
 #include "proc/recover.h"
 #include "trace/moves.h"
 
-#define GONE_LOOK INT64_C(5000000)
 #define WORDS_MAX 4
 #define HAND_OVER_EXTRA (5 * NS_PER_SECOND)
 #define MAIL_A_ROUND 256
@@ -301,6 +300,7 @@ static void advance_guest(struct instance *i, const struct seen *s)
 		return;
 	rc = lib_request(l->h, lead->handle, &e->request, &e->ticket);
 	e->sent = rc == 0;
+	e->until = deadline_from(l->now, (int64_t)i->shm->step_timeout);
 	e->to = lead->handle;
 	if (e->sent && i->spawn_began)
 		trace_spawn(i, s, lead->handle);
@@ -346,9 +346,7 @@ void ask_advance(struct instance *i, const struct seen *s)
 		advance_guest(i, s);
 	if (i->hand.active)
 		advance_hand(i);
-	if (i->yield.active && s->view.tree == TREE_EMPTY && !instance_is_gone(i)) {
-		loop_again(i->leader, i->leader->now + GONE_LOOK); /* reaping tells, and this is the backstop */
-	} else if (i->yield.active && s->view.tree == TREE_EMPTY) {
+	if (i->yield.active && i->stop.how == STOP_NOT) { /* which has seen all of it gone */
 		i->yielded = true;
 		i->dead_since = i->leader->now;
 		answer(i->leader, &i->yield, &done);
@@ -376,7 +374,7 @@ void ask_hand_over(struct instance *i, const struct seen *s)
 {
 	struct leader *l = i->leader;
 	uint32_t to = (uint32_t)s->target;
-	struct shm_role *lead = shm_role(l->shm, i->shm->lead_role);
+	struct shm_role *lead = shm_role(l->shm, i->first_role + i->lead);
 	uint64_t who = atom_load_acquire(s->view.hot ? &lead->candidate[to]
 	                                             : &shm_node(l->shm, to)->leader);
 	struct request r = {.op = REQ_TAKEOVER,

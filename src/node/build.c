@@ -20,6 +20,7 @@
 #include <bsd/string.h>
 
 #include "base/log.h"
+#include "base/patience.h"
 #include "heir.h"
 #include "name/names.h"
 #include "proc/slot.h"
@@ -95,6 +96,17 @@ static void fill_roles(struct shm *shm, const struct conf_application *a, uint32
 	}
 }
 
+/* A child whose time is infinite is given what others wait for it at most. */
+static uint64_t stop_timeout(const struct conf_application *a)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < a->role_count; i++)
+		sum += a->roles[i]->shutdown == CONF_INFINITY ? (uint64_t)PATIENCE_SHUTDOWN
+		                                              : a->roles[i]->shutdown;
+	return sum;
+}
+
 static void fill_app(struct shm *shm, const struct conf_application *a, uint32_t app,
                      uint32_t first)
 {
@@ -113,6 +125,7 @@ static void fill_app(struct shm *shm, const struct conf_application *a, uint32_t
 	if (s->state_size)
 		s->undo_size = (s->state_size < UNDO_MAX ? s->state_size : UNDO_MAX) + UNDO_EXTRA;
 	s->step_timeout = a->step_timeout;
+	s->stop_timeout = stop_timeout(a);
 	s->yield_timeout = a->yield_timeout;
 	s->claim_grace = a->claim_grace;
 	s->failover_timeout = a->failover_timeout;
@@ -225,6 +238,13 @@ out:
 	return rc;
 }
 
+/* The lock is held, and the domain was made under it: nobody is in it. */
+static void remove_made(const char *path)
+{
+	(void)unlink(path);
+	remove_leftovers(path);
+}
+
 /* The descriptor of the lock, which is held, or -errno. */
 static int lock_domain(const char *path, char *lock, size_t size)
 {
@@ -286,9 +306,26 @@ static int explain(int rc, const char *domain)
 	return rc;
 }
 
+/* It is the one that the segment was carved and filled by: what follows counts on that. */
+static bool is_its_own(const struct shm *shm, const struct conf *conf)
+{
+	const struct shm_limits *l = &shm->limits;
+	bool same = conf->node_count == l->nodes && conf->application_count == l->apps &&
+	            conf_signature(conf) == shm->head->conf_signature;
+	uint32_t first = 0;
+
+	for (uint32_t i = 0; same && i < l->apps; i++) {
+		same = shm_app(shm, i)->first_role == first &&
+		       shm_app(shm, i)->roles == conf->applications[i].role_count;
+		first += conf->applications[i].role_count;
+	}
+	return same && first == l->roles;
+}
+
 int build_conf(const struct shm *shm, struct conf **ret)
 {
 	struct conf_report report = {0};
+	struct conf *conf = NULL;
 	char *text = malloc((size_t)shm->limits.conf + 1); /* a private copy: loaded once, then checked */
 	int rc;
 
@@ -296,9 +333,15 @@ int build_conf(const struct shm *shm, struct conf **ret)
 		return -ENOMEM;
 	memcpy(text, shm->conf, shm->limits.conf);
 	text[shm->limits.conf] = 0;
-	rc = conf_load("the segment", text, ret, &report);
+	rc = conf_load("the segment", text, &conf, &report);
 	conf_report_finish(&report);
 	free(text);
+	if (rc == 0 && !is_its_own(shm, conf)) {
+		conf_free(conf);
+		rc = HEIR_ECORRUPT;
+	}
+	if (rc == 0)
+		*ret = conf;
 	return rc == -EINVAL ? HEIR_ECORRUPT : rc;
 }
 
@@ -372,6 +415,8 @@ static int find_or_make(const char *domain, const struct conf *given, bool join,
 			explain(rc, domain);
 		if (rc == 0 && (rc = find(domain, NULL, ret)) == 0)
 			rc = BUILD_MADE;
+		else if (rc < 0)
+			remove_made(path);
 	} else if (rc == 0) {
 		rc = BUILD_FOUND;
 	}
@@ -437,10 +482,34 @@ void build_unlink(const struct shm *shm)
 	if (fd < 0)
 		return;
 	if (build_is_current(shm)) {
-		(void)unlink(shm->path);
-		remove_leftovers(shm->path);
+		/* By their names first: that needs no descriptor. */
+		for (uint32_t i = 0; i < shm->limits.apps; i++)
+			(void)state_unlink(shm, i);
+		remove_made(shm->path);
 	}
 	unlock_domain(lock, fd);
+}
+
+static bool is_deserted(const struct shm *shm)
+{
+	for (uint32_t i = 1; i < shm->limits.slots; i++) {
+		uint64_t handle = slot_handle(shm, i);
+
+		if (handle && !handle_gone(shm, handle))
+			return false;
+	}
+	return true;
+}
+
+void build_abandon(const char *domain)
+{
+	struct shm shm;
+
+	if (shm_attach(&shm, domain, 0))
+		return;
+	if (is_deserted(&shm))
+		build_unlink(&shm);
+	shm_detach(&shm);
 }
 
 static bool anybody_lives(const struct shm *shm)

@@ -31,6 +31,8 @@ bool build_is_current(const struct shm *shm);
 /* Segment and state files go, if they are still those of the domain's name. Only when nobody uses
  * them. */
 void build_unlink(const struct shm *shm);
+/* A domain that was made just now, by a process that cannot go on: it goes, unless somebody is in it. */
+void build_abandon(const char *domain);
 /* The same for a segment that cannot be attached to, or whose processes are all dead. HEIR_EBUSY
  * after a message: it is in use. */
 int build_discard(const char *path, const char *domain);

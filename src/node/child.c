@@ -19,6 +19,7 @@
 #include "node/listen.h"
 #include "node/loop.h"
 #include "node/notify.h"
+#include "node/watchdog.h"
 
 #define ANY_FD_MAX (SPAWN_FD_FIRST + CONF_LISTEN_MAX + 2)
 
@@ -49,6 +50,7 @@ static void close_sources(struct child *c)
 void child_clear(struct child *c)
 {
 	close_sources(c);
+	watchdog_forget(c);
 	if (c->requested)
 		lib_forget(c->instance->leader->h, c->request);
 	if (c->index == c->instance->lead && c->instance->asked) {
@@ -107,7 +109,7 @@ static void exec_ready(struct leader *l, struct source *source, uint32_t events)
 static void attached(struct child *c)
 {
 	struct leader *l = c->instance->leader;
-	struct shm_role *role = shm_role(l->shm, c->instance->shm->first_role + c->index);
+	struct shm_role *role = shm_role(l->shm, c->instance->first_role + c->index);
 	uint64_t handle = atom_load_acquire(&role->candidate[l->node]);
 
 	if (!handle || handle_pid(l->shm, handle) != c->pid)
@@ -147,6 +149,18 @@ static void life_ready(struct leader *l, struct source *source, uint32_t events)
 		lifeline_ended(c);
 }
 
+void child_hear(struct child *c)
+{
+	unsigned said = c->notice.fd < 0 || c->conf->ready != CONF_READY_NOTIFY ? 0 : notify_hear(c->notice.fd);
+
+	if (said & NOTIFY_READY)
+		make_ready(c);
+	if (said & (NOTIFY_READY | NOTIFY_ALIVE))
+		watchdog_beat(c);
+	if (said & NOTIFY_FAILED)
+		watchdog_trigger(c);
+}
+
 static void notice_ready(struct leader *l, struct source *source, uint32_t events)
 {
 	struct child *c = (struct child *)(void *)((char *)source - offsetof(struct child, notice));
@@ -155,8 +169,7 @@ static void notice_ready(struct leader *l, struct source *source, uint32_t event
 
 	(void)events;
 	if (c->conf->ready == CONF_READY_NOTIFY) {
-		if (notify_heard_ready(source->fd))
-			make_ready(c);
+		child_hear(c);
 		return;
 	}
 	n = read(source->fd, text, sizeof(text));
@@ -197,7 +210,7 @@ static int plan_listen(struct plan *p, const struct child *c)
 	environ_set(&p->env, "LISTEN_FDS", "%u", (unsigned)n);
 	environ_set(&p->env, "LISTEN_FDNAMES", "%s", names);
 	environ_set(&p->env, "LISTEN_PID", "%0*d", SPAWN_PID_WIDTH, 0);
-	p->spawn.listen_pid = environ_value(&p->env, "LISTEN_PID");
+	p->spawn.own_pid[0] = environ_value(&p->env, "LISTEN_PID");
 	return (int)(SPAWN_FD_FIRST + n);
 }
 
@@ -239,13 +252,18 @@ static void plan_environment(struct plan *p, const struct child *c)
 	const struct leader *l = i->leader;
 	enum app_start type = i->served ? APP_LOCAL : i->start_type;
 
-	environ_init(&p->env); /* heir's own first: spawn_kill_adopted() finds them there */
+	environ_init(&p->env); /* heir's own first: belong.c finds them there */
 	environ_set(&p->env, "HEIR_DOMAIN", "%s", l->domain);
 	environ_set(&p->env, "HEIR_NODE", "%s", l->conf->nodes[l->node]);
 	environ_set(&p->env, "HEIR_APPLICATION", "%s", i->conf->name);
 	environ_set(&p->env, "HEIR_CHILD", "%s", c->conf->id);
 	environ_set(&p->env, "HEIR_LEADER", "%016llx", (unsigned long long)l->h->self);
 	environ_inherit(&p->env);
+	if (c->conf->watchdog) {
+		environ_set(&p->env, "WATCHDOG_USEC", "%llu", (unsigned long long)(c->conf->watchdog / 1000));
+		environ_set(&p->env, "WATCHDOG_PID", "%0*d", SPAWN_PID_WIDTH, 0);
+		p->spawn.own_pid[1] = environ_value(&p->env, "WATCHDOG_PID");
+	}
 	for (uint32_t k = 0; k < i->conf->env_count; k++)
 		environ_set(&p->env, i->conf->env[k].name, "%s", i->conf->env[k].value);
 	if (c->conf->ready == CONF_READY_ATTACH || !type)

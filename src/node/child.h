@@ -11,6 +11,8 @@ void child_spawn(struct child *child);
 /* To stop in order: as a worker that is attached by request, else by SIGTERM. */
 void child_tell(struct child *child);
 void child_kill(struct child *child);
+/* What a program that notifies has said since it was last listened to. */
+void child_hear(struct child *child);
 /* Forgets the process: zombie or not, it is gone for good as far as the segment is concerned. */
 void child_clear(struct child *child);
 /* A crash that shows in the life words before the pidfd fires. */

@@ -3,14 +3,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/log.h"
+
+#define PATIENCE_MS 5000
 
 static int report = -1; /* the background's end: a byte when it is done, EOF when it has failed */
 
@@ -44,6 +48,19 @@ static void copy(int fd, off_t from)
 	}
 }
 
+/* It has closed its end without a word: it is ending, or could not say it. */
+static bool has_ended(pid_t pid)
+{
+	struct pollfd p = {.fd = (int)syscall(SYS_pidfd_open, pid, 0), .events = POLLIN};
+	int n = 1;
+
+	if (p.fd >= 0) {
+		n = poll(&p, 1, PATIENCE_MS);
+		close(p.fd);
+	}
+	return n == 1;
+}
+
 static int wait_for(pid_t pid, int pipe_end, int log, off_t from, const char *path)
 {
 	char byte;
@@ -54,7 +71,7 @@ static int wait_for(pid_t pid, int pipe_end, int log, off_t from, const char *pa
 		n = read(pipe_end, &byte, 1);
 	} while (n < 0 && errno == EINTR);
 	copy(log, from);
-	if (n == 1) {
+	if (n != 0 || !has_ended(pid)) { /* or it cannot be told */
 		fprintf(stderr, "heir: it goes on in the background; what it prints is in %s\n",
 		        path);
 		return 0;
@@ -108,7 +125,8 @@ void detach_done(void)
 {
 	if (report < 0)
 		return;
-	(void)!write(report, "1", 1);
+	while (write(report, "1", 1) < 0 && errno == EINTR)
+		;
 	close(report);
 	report = -1;
 }

@@ -11,14 +11,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "node/belong.h"
 #include "node/child.h"
 #include "node/loop.h"
-#include "node/spawn.h"
+#include "node/remains.h"
 #include "node/view.h"
+#include "node/watchdog.h"
 #include "proc/recover.h"
 
 #define GONE_LOOK INT64_C(5000000) /* reaping tells; this is the backstop */
-#define SOON INT64_C(1000000)
 #define DELAY_FIRST INT64_C(100000000)
 #define DELAY_MOST (5 * NS_PER_SECOND)
 
@@ -76,15 +77,20 @@ int instance_create(struct leader *l, uint32_t app, struct instance **ret)
 	i->watch.fd = -1;
 	i->start_from = i->owner_node = -1;
 	i->fence_node = -1;
+	i->claimed_at = -1;
+	i->unsure_until = DEADLINE_NEVER;
 	i->take_back = i->shm->flags & APP_TAKE_BACK;
-	i->lead = i->shm->lead_role - i->shm->first_role;
+	i->first_role = i->shm->first_role;
+	i->lead = i->shm->lead_role - i->first_role;
 	i->children = calloc(conf->role_count, sizeof(*i->children));
 	i->tree.supervisors =
 		calloc(count_supervisors(&conf->supervisor), sizeof(*i->tree.supervisors));
 	i->tree.workers = calloc(conf->role_count, sizeof(*i->tree.workers));
 	if (i->children && i->tree.supervisors && i->tree.workers)
 		rc = add_supervisor(&i->tree, &conf->supervisor, -1, CONF_PERMANENT);
-	if (rc == 0 && (i->shm->roles != conf->role_count || i->lead >= conf->role_count))
+	if (rc == 0 && (i->shm->roles != conf->role_count || i->lead >= conf->role_count ||
+	                i->first_role > l->shm->limits.roles ||
+	                conf->role_count > l->shm->limits.roles - i->first_role))
 		rc = HEIR_ECORRUPT;
 	for (; rc == 0 && i->count < conf->role_count; i->count++)
 		child_init(&i->children[i->count], i, i->count);
@@ -95,7 +101,7 @@ int instance_create(struct leader *l, uint32_t app, struct instance **ret)
 	for (uint32_t k = 0; k < i->count;
 	     k++) /* an earlier leader's children may not be gone yet */
 		if ((uint32_t)atom_load_relaxed(
-			    &shm_role(l->shm, i->shm->first_role + k)->child[l->node]))
+			    &shm_role(l->shm, i->first_role + k)->child[l->node]))
 			i->fence_node = (int)l->node;
 	*ret = i;
 	return 0;
@@ -241,18 +247,18 @@ static void stop_one(struct instance *i, struct child *c)
 	loop_again(l, s->kill_at);
 }
 
-static int is_known(pid_t pid, void *arg)
+static bool is_known(pid_t pid, void *arg)
 {
 	struct leader *l = arg;
 
 	for (uint32_t a = 0; a < l->conf->application_count; a++)
 		for (uint32_t k = 0; l->instances[a] && k < l->instances[a]->count; k++)
 			if (l->instances[a]->children[k].pid == pid)
-				return 1;
+				return true;
 	for (struct zombie *z = l->zombies; z; z = z->next)
 		if (z->pid == pid)
-			return 1;
-	return 0;
+			return true;
+	return false;
 }
 
 bool instance_is_gone(struct instance *i)
@@ -266,87 +272,8 @@ bool instance_is_gone(struct instance *i)
 		if (z->app == i->app)
 			return false;
 	instance_reap(l); /* one signal may have told of several */
-	return spawn_kill_adopted(l->domain, l->conf->nodes[l->node], i->conf->name, is_known, l) ==
-	       0;
-}
-
-static void survivor_ended(struct leader *l, struct source *source, uint32_t events)
-{
-	struct zombie **at = &l->zombies, *z;
-
-	(void)events;
-	while ((z = *at) && &z->exit != source)
-		at = &z->next;
-	source_close(l, source);
-	if (!z)
-		return;
-	*at = z->next;
-	free(z);
-}
-
-static void keep_survivor(pid_t pid, int pidfd, void *arg)
-{
-	struct instance *i = arg;
-	struct leader *l = i->leader;
-	struct zombie *z = calloc(1, sizeof(*z));
-
-	if (!z) {
-		close(pidfd);
-		return; /* it is found again */
-	}
-	z->pid = pid;
-	z->app = i->app;
-	z->survivor = true;
-	z->next = l->zombies;
-	l->zombies = z;
-	if (source_open(l, &z->exit, pidfd, survivor_ended) == 0)
-		return;
-	l->zombies = z->next;
-	free(z);
-}
-
-static bool has_survivors(const struct instance *i)
-{
-	const struct zombie *z = i->leader->zombies;
-
-	while (z && !(z->survivor && z->app == i->app))
-		z = z->next;
-	return z != NULL;
-}
-
-/* The workers that the node's dead leader had written down, which may be beyond their environment
- * already. */
-static bool is_any_exiting(const struct instance *i, int node)
-{
-	for (uint32_t k = 0; k < i->count; k++) {
-		struct shm_role *role = shm_role(i->leader->shm, i->shm->first_role + k);
-		pid_t pid = (pid_t)(atom_load_relaxed(&role->child[node]) & 0xffffff);
-
-		if (pid > 1 && spawn_is_exiting(pid))
-			return true;
-	}
-	return false;
-}
-
-void instance_fence(struct instance *i, int node)
-{
-	struct leader *l = i->leader;
-	uint64_t leader = atom_load_acquire(&shm_node(l->shm, (uint32_t)node)->leader);
-	char except[64];
-
-	i->fence_node = node;
-	if (has_survivors(i))
-		return;
-	snprintf(except, sizeof(except), "HEIR_LEADER=%016llx",
-	         leader && !handle_gone(l->shm, leader) ? (unsigned long long)leader : 0);
-	if (spawn_kill_survivors(l->domain, l->conf->nodes[node], i->conf->name, except,
-	                         keep_survivor, i))
-		return;
-	if (is_any_exiting(i, node)) {
-		loop_again(l, l->now + SOON);
-		return;
-	}
-	i->fence_node = -1;
+	return belong_kill_adopted(&(struct belong_to){l->domain, l->conf->nodes[l->node], i->conf->name, NULL},
+	                           is_known, l) == 0;
 }
 
 static void advance_stop(struct instance *i)
@@ -394,6 +321,36 @@ static void check_times(struct instance *i, struct child *c)
 }
 
 /*
+ * When the lead child should have begun a move at the latest: with what it was asked for, or after a claim of its
+ * own, which comes first; -1: never.
+ */
+static int64_t begins_by(struct instance *i, const struct child *lead)
+{
+	struct control c = control_unpack(atom_load_acquire(&i->shm->control));
+	bool owns = c.phase != PHASE_DOWN && c.owner == handle_slot(lead->handle);
+
+	if (owns && (c.phase == PHASE_MOVING || c.phase == PHASE_RECOVERING)) {
+		if (i->claimed_at < 0)
+			i->claimed_at = i->leader->now;
+		return deadline_from(i->claimed_at, (int64_t)i->shm->step_timeout);
+	}
+	i->claimed_at = -1;
+	if (owns)
+		return DEADLINE_NEVER;
+	return deadline_min(i->asked ? i->ask_until : DEADLINE_NEVER,
+	                    i->guest.active && i->guest.sent ? i->guest.until : DEADLINE_NEVER);
+}
+
+static void end_lead(struct instance *i, const char *what, const char *step)
+{
+	struct child *lead = instance_lead(i);
+
+	log_error("%s, pid %d, did not %s%s in time and is killed", child_name(lead), (int)lead->pid, what, step);
+	child_kill(lead);
+	loop_again(i->leader, i->leader->now + NS_PER_SECOND);
+}
+
+/*
  * A step that its driver, a child of this leader, does not come back from. Nobody wakes a leader
  * when a move begins, as that would be on its path: a standby that may begin one is looked at once
  * in a while.
@@ -405,23 +362,27 @@ static void check_driver(struct instance *i)
 	struct move_word m = move_unpack(atom_load_acquire(&i->shm->move));
 	int64_t deadline = move_deadline(l->shm, i->app);
 
-	if (!lead->pid || !lead->handle)
+	if (!lead->pid || !lead->handle) {
+		i->claimed_at = -1;
 		return;
-	if (m.slot != handle_slot(lead->handle) || deadline <= 0) {
+	}
+	if (m.slot != handle_slot(lead->handle)) {
+		deadline = begins_by(i, lead);
 		if (!i->served)
 			loop_again(l, l->now + (int64_t)i->shm->step_timeout);
+		if (deadline >= 0 && l->now >= deadline)
+			end_lead(i, "begin to start", "");
+		else
+			loop_again(l, deadline);
 		return;
 	}
+	i->ask_until = i->guest.until = i->claimed_at = DEADLINE_NEVER; /* it has begun */
 	deadline += DELAY_FIRST / 2;
-	if (l->now < deadline) {
+	if (l->now < deadline)
 		loop_again(l, deadline);
-		return;
-	}
-	log_error("%s, pid %d, did not end step %s in time and is killed", child_name(lead),
-	          (int)lead->pid,
-	          m.step < i->shm->steps && m.step < SHM_STEPS_MAX ? i->shm->step[m.step] : "?");
-	child_kill(lead);
-	loop_again(l, l->now + NS_PER_SECOND);
+	else
+		end_lead(i, "end step ",
+		         m.step < i->shm->steps && m.step < SHM_STEPS_MAX ? i->shm->step[m.step] : "?");
 }
 
 static void collect_answer(struct child *c)
@@ -451,7 +412,9 @@ void instance_advance(struct instance *i)
 		collect_answer(c);
 		check_times(i, c);
 		begin_child(i, c);
-		if (child_crashed(c)) {
+		watchdog_advance(c);
+		/* What is exclusive it holds until it is gone; else its successor need not wait for that. */
+		if (child_crashed(c) && !(i->shm->flags & APP_EXCLUSIVE)) {
 			child_disown(c);
 			if (!c->pid)
 				instance_ended(c, false);
@@ -459,7 +422,7 @@ void instance_advance(struct instance *i)
 	}
 	check_driver(i);
 	if (i->fence_node >= 0)
-		instance_fence(i, i->fence_node);
+		remains_fence(i, i->fence_node);
 	if (i->stop.how != STOP_NOT)
 		advance_stop(i);
 }
@@ -625,7 +588,7 @@ void instance_publish(struct instance *i)
 
 	for (uint32_t k = 0; k < i->count; k++) {
 		const struct child *c = &i->children[k];
-		struct shm_role *role = shm_role(l->shm, i->shm->first_role + k);
+		struct shm_role *role = shm_role(l->shm, i->first_role + k);
 		uint64_t word = (uint64_t)c->restarts << 32 | (uint64_t)c->state << 24 |
 		                ((uint32_t)c->pid & 0xffffff);
 

@@ -32,8 +32,6 @@ void instance_forget_restarts(struct instance *instance);
 /* Whether the stop, were one under way, is complete: nothing of it lives, adopted processes
  * included. */
 bool instance_is_gone(struct instance *instance);
-/* What a dead leader of that node left of it is killed; fence_node is -1 once it is gone. */
-void instance_fence(struct instance *instance, int node);
 /* Writes what is to be seen of the children. */
 void instance_publish(struct instance *instance);
 

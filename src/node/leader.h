@@ -17,6 +17,20 @@ struct source {
 	void (*ready)(struct leader *leader, struct source *source, uint32_t events);
 };
 
+struct ran {
+	int64_t first, all; /* ns on a processor: the first thread, the process */
+};
+
+/* Of a child that is watched: watchdog.c. */
+struct pulse {
+	int64_t since;   /* when it was alive, as far as is known; 0: not watched */
+	struct ran ran;  /* until then, or until it was asked */
+	bool asked;      /* by mail, as: */
+	struct heir_ticket ticket;
+	int64_t asked_at;
+	bool starved;
+};
+
 /* One process that fills a role here. */
 struct child {
 	struct instance *instance;
@@ -35,6 +49,7 @@ struct child {
 	struct heir_ticket request; /* REQ_CHILD_START or REQ_STOP */
 	bool requested;
 	int64_t ready_by, spawn_at, healthy_since;
+	struct pulse pulse;
 	uint32_t restarts, failures; /* failures in a row: the next spawn is delayed by them */
 };
 
@@ -61,6 +76,7 @@ struct errand {
 /* A move of an application that the leader drives itself (APP_LED). */
 struct led {
 	bool active, switched, stopped_old, sent;
+	bool from_serving; /* the owner before served when it was switched from */
 	enum app_start type;
 	int from;                     /* node or -1 */
 	uint8_t plan[CONF_STEPS_MAX]; /* indexes of steps */
@@ -79,6 +95,7 @@ struct instance {
 	struct shm_app *shm;
 	struct child *children;
 	uint32_t count, lead; /* lead: index of the lead child */
+	uint32_t first_role;  /* of shm, as it was when it was checked */
 	struct tree tree;
 	struct stop stop;
 	bool served, gave_up, uncounted, yielded, take_back, guest_failed, ended_normally,
@@ -91,15 +108,20 @@ struct instance {
 	uint64_t tried; /* nodes that a hand-over failed to */
 	struct led led;
 	int fence_node;      /* what its dead leader left is not gone yet; -1: none */
+	int64_t unsure_until; /* for how long what may be of it is waited for; -1: nothing is */
 	uint64_t last_owner; /* handle, and since when it has been seen */
 	int64_t owner_since;
 	int owner_node;        /* the last that was another's, or -1 */
 	uint64_t owner_leader; /* who led it when its owner was last seen alive; 0: was not seen */
 	uint64_t dead_owner;   /* handle, and since when it is known */
 	int64_t dead_since;
+	int64_t driven_until; /* when a move of another was last seen, or seen to have ended */
+	bool driven;
 	uint64_t watched; /* handle of the owner whose pidfd is watched */
 	struct source watch;
 	int64_t ask_after; /* a start that was refused is not asked for again before */
+	int64_t ask_until; /* one that was asked for has begun by then */
+	int64_t claimed_at; /* the lead child owns, and drives no move yet: since when; -1: it does not */
 	int64_t noticed, claim_began, claim_ended,
 		spawn_began; /* of the failover or takeover under way; 0: none */
 	bool stop_old;       /* the stop under way is the last step of a takeover: */

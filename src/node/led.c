@@ -6,13 +6,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/patience.h"
 #include "node/ask.h"
 #include "node/instance.h"
 #include "node/loop.h"
 #include "proc/recover.h"
 #include "trace/moves.h"
-
-#define STOP_OLD_LIMIT (60 * NS_PER_SECOND)
 
 enum progress { STEP_WAITS, STEP_DONE, STEP_FAILED };
 
@@ -37,12 +36,14 @@ static void begin_step(struct instance *i)
 {
 	struct led *d = &i->led;
 	struct leader *l = i->leader;
-	bool stops = d->at < d->count && step_of(i)->kind == CONF_STEP_STOP_OLD;
+	int64_t limit = (int64_t)i->shm->step_timeout;
 
 	d->child = 0;
 	d->sent = false;
 	d->step_began = clock_ns();
-	d->deadline = d->step_began + (stops ? STOP_OLD_LIMIT : (int64_t)i->shm->step_timeout);
+	if (d->at < d->count && step_of(i)->kind == CONF_STEP_STOP_OLD)
+		limit = patience_stop((int64_t)i->shm->stop_timeout, limit);
+	d->deadline = d->step_began + limit;
 	if (d->at < d->count)
 		move_step(l->shm, i->app, l->h->self, d->plan[d->at], d->deadline);
 	loop_again(l, d->deadline);
@@ -103,12 +104,11 @@ static int begin(struct instance *i, enum app_start type, int from, uint32_t how
 	return 0;
 }
 
-void led_start(struct instance *i, enum app_start type, int from, uint64_t previous)
+void led_start(struct instance *i, enum app_start type, int from)
 {
 	if (begin(i, type, from, 0, NULL))
 		return; /* another drives: looked at again when it has ended */
 	i->led.switched = true;
-	i->led.previous = previous;
 }
 
 int led_take_over(struct instance *i, const struct request *r, struct reply *ret)
@@ -123,7 +123,6 @@ int led_take_over(struct instance *i, const struct request *r, struct reply *ret
 		ret->node = winner.to;
 		return rc;
 	}
-	i->led.previous = s.owner;
 	return 0;
 }
 
@@ -152,6 +151,16 @@ static void answer(struct instance *i, const struct reply *reply)
 		ask_end_guest(i, reply);
 }
 
+/* To an instance that served when it was switched from, and was not stopped before. */
+static bool switch_back(struct instance *i)
+{
+	struct led *d = &i->led;
+	struct leader *l = i->leader;
+
+	return d->type == APP_TAKEOVER && d->from_serving && !d->stopped_old && handle_alive(l->shm, d->previous) &&
+	       app_give_back(l->shm, i->app, l->h->self, d->previous) == 0;
+}
+
 static void fail(struct instance *i, int error)
 {
 	struct led *d = &i->led;
@@ -160,18 +169,14 @@ static void fail(struct instance *i, int error)
 	struct reply reply = {.error = error,
 	                      .generation = d->generation,
 	                      .result = d->stopped_old ? HEIR_FAILED_OVER : HEIR_ABORTED};
-	uint64_t old, new;
 
 	if (d->at < d->count)
 		snprintf(reply.step, sizeof(reply.step), "%s", step_of(i)->name);
 	if (d->switched) {
-		reply.result = HEIR_FAILED;
-		if (d->type == APP_TAKEOVER && d->previous && handle_alive(l->shm, d->previous) &&
-		    control_apply(&i->shm->control, &old, &new, control_switch_back, l->h->slot,
-		                  handle_slot(d->previous)) == 0)
-			reply.result = HEIR_SWITCHED_BACK;
-		else
-			i->gave_up = true;
+		i->gave_up = !switch_back(i);
+		reply.result = !i->gave_up                                          ? HEIR_SWITCHED_BACK
+		               : d->type == APP_TAKEOVER || d->type == APP_FAILOVER ? HEIR_FAILED_OVER
+		                                                                    : HEIR_FAILED;
 	}
 	if (d->sent)
 		lib_forget(l->h, d->ticket);
@@ -241,6 +246,8 @@ static enum progress do_switch(struct instance *i, int *ret_error)
 	if (rc)
 		return STEP_FAILED;
 	i->led.switched = true;
+	i->led.previous = got.previous;
+	i->led.from_serving = control_unpack(got.old_word).phase == PHASE_SERVING;
 	app_changed(l->shm, i->app);
 	return STEP_DONE;
 }
@@ -289,12 +296,10 @@ static void finish(struct instance *i)
 	struct led *d = &i->led;
 	struct leader *l = i->leader;
 	struct reply reply = {.generation = d->generation, .result = HEIR_DONE};
-	uint64_t old, new;
-	int rc;
+	uint32_t generation;
+	int rc = app_serve(l->shm, i->app, l->h->self, (uint32_t)d->type, (uint32_t)(d->from + 1),
+	                   &generation);
 
-	atom_store_release(&i->shm->start, (uint64_t)d->type << 56 | (uint64_t)(d->from + 1) << 48 |
-	                                           (uint32_t)atom_load_acquire(&i->shm->control));
-	rc = control_apply(&i->shm->control, &old, &new, control_serve, l->h->slot);
 	if (rc) {
 		fail(i, rc);
 		return;
@@ -325,7 +330,13 @@ void led_advance(struct instance *i)
 			finish(i);
 			return;
 		}
-		p = is_over(i) ? STEP_FAILED : run_step(i, &error);
+		/* Late, and another has gone on. */
+		if (!d->switched && !move_is_mine(l->shm, i->app, l->h->self)) {
+			error = HEIR_EBUSY;
+			p = STEP_FAILED;
+		} else {
+			p = is_over(i) ? STEP_FAILED : run_step(i, &error);
+		}
 		if (p == STEP_WAITS && l->now >= d->deadline) {
 			error = HEIR_ETIMEDOUT;
 			p = STEP_FAILED;

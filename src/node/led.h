@@ -9,7 +9,7 @@
 #include "node/view.h"
 
 /* As type normal or failover: the leader has claimed. */
-void led_start(struct instance *instance, enum app_start type, int from, uint64_t previous);
+void led_start(struct instance *instance, enum app_start type, int from);
 /* A takeover to here. 0, or why not; then nothing was begun. */
 int led_take_over(struct instance *instance, const struct request *request, struct reply *ret);
 /* Its step `start` has been reached: children may be spawned. */

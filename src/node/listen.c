@@ -32,14 +32,15 @@ struct listens {
 	int64_t retry_at, give_up_at;
 };
 
-static socklen_t door_address(const struct leader *l, uint32_t node, struct sockaddr_un *ret)
+/* Of that leader, and of no other of its node: a dead one's stays taken until the kernel has closed its socket. */
+static socklen_t door_address(const struct leader *l, uint32_t node, uint64_t leader, struct sockaddr_un *ret)
 {
 	int n;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->sun_family = AF_UNIX;
-	n = snprintf(ret->sun_path + 1, sizeof(ret->sun_path) - 1, "heir/%u/%s/%s",
-	             (unsigned)geteuid(), l->domain, l->conf->nodes[node]);
+	n = snprintf(ret->sun_path + 1, sizeof(ret->sun_path) - 1, "heir/%u/%s/%s/%llx",
+	             (unsigned)geteuid(), l->domain, l->conf->nodes[node], (unsigned long long)leader);
 	return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
@@ -166,10 +167,11 @@ static void ask_others(struct leader *l)
 
 	for (uint32_t n = 0; n < l->conf->node_count; n++) {
 		struct sockaddr_un at;
-		socklen_t size = door_address(l, n, &at);
+		uint64_t leader = atom_load_acquire(&shm_node(l->shm, n)->leader);
+		socklen_t size = door_address(l, n, leader, &at);
 		int fd;
 
-		if (n == l->node || s->ask[n].fd >= 0)
+		if (n == l->node || !leader || s->ask[n].fd >= 0)
 			continue;
 		fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 		if (fd < 0)
@@ -320,7 +322,7 @@ int listen_create(struct leader *l)
 {
 	struct listens *s = calloc(1, sizeof(*s));
 	struct sockaddr_un at;
-	socklen_t size = door_address(l, l->node, &at);
+	socklen_t size = door_address(l, l->node, l->h->self, &at);
 	int fd;
 
 	if (!s)

@@ -225,8 +225,9 @@ static void watch_all(struct leader *l)
 }
 
 /*
- * Whether a hot standby is there to take over. Then nobody waits for this leader, which would only take a processor from
- * those who do: the standby, its callers, and the dying owner. It learns of the death when the kernel has ended the process.
+ * Whether a hot standby is there to take over. Then nobody waits for this leader, which would only take a
+ * processor from those who do: the standby, its callers, and the dying owner. It learns of the death when the
+ * kernel has ended the process.
  */
 static bool has_standby(const struct leader *l, const struct instance *i)
 {
@@ -266,8 +267,8 @@ static void tell_of_dead(const struct leader *l)
 }
 
 /*
- * A little after the death, when the next owner has answered who waited: before it has redone what the dead one committed
- * there is not much to bury, and then it is tried again.
+ * A little after the death, when the next owner has answered who waited: before it has redone what the dead one
+ * committed there is not much to bury, and then it is tried again.
  */
 static void bury_dead(struct leader *l)
 {

@@ -2,6 +2,7 @@
 #include "node/notify.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,15 +51,18 @@ int notify_listen(char *address, size_t size)
 	return fd;
 }
 
-static bool says_ready(char *text, size_t size)
+static unsigned read_lines(char *text, size_t size)
 {
 	char *rest = text, *line;
+	unsigned said = 0;
 
 	text[size] = 0;
-	while ((line = strsep(&rest, "\n")))
-		if (!strcmp(line, "READY=1"))
-			return true;
-	return false;
+	while ((line = strsep(&rest, "\n"))) {
+		said |= !strcmp(line, "READY=1") ? NOTIFY_READY : 0;
+		said |= !strcmp(line, "WATCHDOG=1") ? NOTIFY_ALIVE : 0;
+		said |= !strcmp(line, "WATCHDOG=trigger") ? NOTIFY_FAILED : 0;
+	}
+	return said;
 }
 
 static bool is_mine(struct msghdr *m)
@@ -75,9 +79,9 @@ static bool is_mine(struct msghdr *m)
 	return false;
 }
 
-bool notify_heard_ready(int fd)
+unsigned notify_hear(int fd)
 {
-	bool ready = false;
+	unsigned said = 0;
 
 	for (;;) {
 		char text[4097];
@@ -93,8 +97,8 @@ bool notify_heard_ready(int fd)
 		ssize_t n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 
 		if (n < 0)
-			return ready;
-		if (is_mine(&m) && says_ready(text, (size_t)n))
-			ready = true;
+			return said;
+		if (is_mine(&m))
+			said |= read_lines(text, (size_t)n);
 	}
 }

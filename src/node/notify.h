@@ -3,7 +3,6 @@
 #ifndef HEIR_NODE_NOTIFY_H
 #define HEIR_NODE_NOTIFY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /* To $NOTIFY_SOCKET, if there is one: "READY=1", "STOPPING=1", … */
@@ -12,7 +11,9 @@ void notify_say(const char *text);
 /* A datagram socket of an address of its own; address is what NOTIFY_SOCKET has to be. The
  * descriptor or -errno. */
 int notify_listen(char *address, size_t size);
-/* Reads all that is there, from processes of this user. Whether READY=1 was said. */
-bool notify_heard_ready(int fd);
+/* READY=1, WATCHDOG=1, WATCHDOG=trigger */
+enum { NOTIFY_READY = 1, NOTIFY_ALIVE = 2, NOTIFY_FAILED = 4 };
+/* Reads all that is there, from processes of this user. What was said. */
+unsigned notify_hear(int fd);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "node/spawn.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -13,7 +12,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define PROCESS_EXITING 4u /* PF_EXITING */
 #define FD_ABOVE 300 /* beyond every descriptor that a child is promised (conf.h: at most 255) */
 
 static void reset_signals(void)
@@ -27,14 +25,16 @@ static void reset_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
+/* In decimal, and nothing in front of it: there are readers to whom a leading 0 means octal. */
 static void write_pid(char *at)
 {
-	unsigned pid = (unsigned)getpid();
+	unsigned pid = (unsigned)getpid(), digits = 0;
 
-	for (int i = SPAWN_PID_WIDTH - 1; i >= 0; i--) {
-		at[i] = (char)('0' + pid % 10);
-		pid /= 10;
-	}
+	for (unsigned n = pid; n; n /= 10)
+		digits++;
+	at[digits] = 0;
+	for (; digits; pid /= 10)
+		at[--digits] = (char)('0' + pid % 10);
 }
 
 static int place_fds(const struct spawn *s, int *error)
@@ -75,8 +75,9 @@ static _Noreturn void run_child(const struct spawn *s, pid_t parent, int error)
 	(void)setpgid(0, 0);
 	rc = place_fds(s, &error);
 	if (rc == 0) {
-		if (s->listen_pid)
-			write_pid(s->listen_pid);
+		for (int i = 0; i < 2; i++)
+			if (s->own_pid[i])
+				write_pid(s->own_pid[i]);
 		reset_signals();
 		execve(s->path, s->argv, s->envp);
 		rc = -errno;
@@ -123,10 +124,9 @@ int spawn_result(int exec)
 	return n < 0 && (errno == EAGAIN || errno == EINTR) ? 0 : 1;
 }
 
-int spawn_children(pid_t *pids, unsigned max)
+int spawn_children(void (*each)(pid_t pid, void *arg), void *arg)
 {
 	char path[64], text[4096];
-	unsigned count = 0;
 	int fd;
 	ssize_t n;
 	pid_t pid = 0;
@@ -140,146 +140,12 @@ int spawn_children(pid_t *pids, unsigned max)
 			if (text[i] >= '0' && text[i] <= '9') {
 				pid = pid * 10 + (text[i] - '0');
 			} else if (pid > 0) {
-				if (count < max)
-					pids[count++] = pid;
+				each(pid, arg);
 				pid = 0;
 			}
 		}
 	}
+	n = n < 0 ? -errno : 0;
 	close(fd);
-	return (int)count;
-}
-
-/* Whether the environment with which a process was started has all of these. */
-static int has_environment(pid_t pid, const char *const *wanted, unsigned count)
-{
-	static char text[65536];
-	char path[64];
-	unsigned found = 0;
-	int fd;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/environ", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return 0;
-	text[n] = 0;
-	for (char *at = text; at < text + n; at += strlen(at) + 1)
-		for (unsigned i = 0; i < count; i++)
-			found += strcmp(at, wanted[i]) == 0;
-	return found >= count;
-}
-
-static void marks(char words[3][320], const char **wanted, const char *domain, const char *node,
-                  const char *application)
-{
-	snprintf(words[0], 320, "HEIR_DOMAIN=%s", domain);
-	snprintf(words[1], 320, "HEIR_NODE=%s", node);
-	snprintf(words[2], 320, "HEIR_APPLICATION=%s", application);
-	for (int i = 0; i < 3; i++)
-		wanted[i] = words[i];
-}
-
-/*
- * A process that is being torn down has no memory any more, and no environment to know it by, while
- * its files and locks may not be closed yet. Whoever it was, it is soon reaped.
- */
-static int is_ending(pid_t pid)
-{
-	char path[64], text[16] = "";
-	ssize_t n = 0;
-	int fd;
-
-	snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd >= 0) {
-		n = read(fd, text, sizeof(text) - 1);
-		close(fd);
-	}
-	return n >= 2 && text[0] == '0' && text[1] == ' ';
-}
-
-unsigned spawn_kill_adopted(const char *domain, const char *node, const char *application,
-                            int (*is_known)(pid_t pid, void *arg), void *arg)
-{
-	char words[3][320];
-	const char *wanted[3];
-	pid_t pids[1024];
-	int count = spawn_children(pids, 1024);
-	unsigned alive = 0;
-
-	marks(words, wanted, domain, node, application);
-	for (int i = 0; i < count; i++) {
-		if (is_known(pids[i], arg))
-			continue;
-		if (is_ending(pids[i])) {
-			alive++;
-			continue;
-		}
-		if (!has_environment(pids[i], wanted, 3))
-			continue;
-		alive++;
-		/* a child that this process has not reaped: the pid is no other's */
-		(void)kill(pids[i], SIGKILL);
-	}
-	return alive;
-}
-
-unsigned spawn_kill_survivors(const char *domain, const char *node, const char *application,
-                              const char *except, void (*killed)(pid_t pid, int pidfd, void *arg),
-                              void *arg)
-{
-	char words[3][320];
-	const char *wanted[3];
-	DIR *proc = opendir("/proc");
-	struct dirent *e;
-	unsigned count = 0;
-
-	marks(words, wanted, domain, node, application);
-	while (proc && (e = readdir(proc))) {
-		pid_t pid = (pid_t)atoi(e->d_name);
-		int fd;
-
-		if (pid <= 1 || pid == getpid() || !has_environment(pid, wanted, 3) ||
-		    has_environment(pid, &except, 1))
-			continue;
-		fd = (int)syscall(SYS_pidfd_open, pid, 0);
-		if (fd < 0)
-			continue;
-		/* After the open, so that it is the pidfd of that process. */
-		if (!has_environment(pid, wanted, 3)) {
-			close(fd);
-			continue;
-		}
-		(void)syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
-		killed(pid, fd, arg);
-		count++;
-	}
-	if (proc)
-		closedir(proc);
-	return count;
-}
-
-bool spawn_is_exiting(pid_t pid)
-{
-	char path[64], text[512], *p, state = 0;
-	unsigned flags = 0;
-	int fd;
-	ssize_t n;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return false;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	text[n > 0 ? n : 0] = 0;
-	p = strrchr(text, ')');
-	if (!p || sscanf(p + 1, " %c %*d %*d %*d %*d %*d %u", &state, &flags) != 2)
-		return false;
-	return state != 'Z' && state != 'X' && (flags & PROCESS_EXITING);
+	return (int)n;
 }

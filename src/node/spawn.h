@@ -21,8 +21,8 @@ struct spawn_fd {
 struct spawn {
 	const char *path;
 	char *const *argv, *const *envp;
-	char *listen_pid; /* within envp: where the child's pid goes, SPAWN_PID_WIDTH digits; NULL:
-	                     nowhere */
+	/* within envp: where the child's pid goes, with room for SPAWN_PID_WIDTH digits; NULL: nowhere */
+	char *own_pid[2];
 	const struct spawn_fd *fds;
 	unsigned fd_count;
 	int out;     /* standard output and error; -1: the caller's */
@@ -43,21 +43,7 @@ int spawn_process(const struct spawn *spawn, struct spawned *ret);
 /* What `exec` says: 1 it runs, 0 not yet known, -errno. */
 int spawn_result(int exec);
 
-/* Pids of all children of this process, those included that it adopted. How many, at most max;
- * -errno. */
-int spawn_children(pid_t *pids, unsigned max);
-/* Kills by pidfd the adopted children whose environment has HEIR_APPLICATION=application, but those
- * of which is_known says true. How many live. */
-unsigned spawn_kill_adopted(const char *domain, const char *node, const char *application,
-                            int (*is_known)(pid_t pid, void *arg), void *arg);
-/*
- * Kills, by pidfd, all processes whose environment has these, and not the word `except`: what a
- * dead leader left. killed gets each pidfd, to be closed. How many there were.
- */
-unsigned spawn_kill_survivors(const char *domain, const char *node, const char *application,
-                              const char *except, void (*killed)(pid_t pid, int pidfd, void *arg),
-                              void *arg);
-/* It is on its way out, but may still hold files open. */
-bool spawn_is_exiting(pid_t pid);
+/* All children of this process, those included that it adopted. 0 or -errno. */
+int spawn_children(void (*each)(pid_t pid, void *arg), void *arg);
 
 #endif

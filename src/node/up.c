@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -36,12 +37,13 @@
 
 #define DELAY_FIRST INT64_C(100000000)
 #define DELAY_MOST (5 * NS_PER_SECOND)
-#define CHILDREN_MAX 1024
+#define PATIENCE_MS 500 /* for the end of an `up` that has been killed */
 
 struct led_node {
 	const char *name;
 	pid_t pid; /* 0: does not run, or is not known to */
 	int pidfd;
+	bool watched; /* its pidfd is in the epoll set */
 	bool mine;    /* started by this process */
 	bool been_up; /* while this process watched it */
 	bool stopped; /* in order, and not by this process: not started again */
@@ -76,15 +78,23 @@ static void stop_domain(struct up *u)
 	(void)futex_wake(&u->shm->head->changed, INT_MAX);
 }
 
-static void watch(struct up *u, struct led_node *n, pid_t pid, int pidfd)
+/* Tried again, and the end of what is not watched looked for, until it is. */
+static void listen_to(struct up *u, struct led_node *n)
 {
 	struct epoll_event e = {.events = EPOLLIN, .data.ptr = n};
 
+	n->watched = epoll_ctl(u->epoll, EPOLL_CTL_ADD, n->pidfd, &e) == 0;
+	if (!n->watched)
+		u->again = deadline_min(u->again, u->now + DELAY_FIRST);
+}
+
+static void watch(struct up *u, struct led_node *n, pid_t pid, int pidfd)
+{
 	n->pid = pid;
 	n->pidfd = pidfd;
 	n->been_up = false;
 	n->up_since = u->now;
-	(void)epoll_ctl(u->epoll, EPOLL_CTL_ADD, pidfd, &e);
+	listen_to(u, n);
 }
 
 static void delay(struct up *u, struct led_node *n)
@@ -120,10 +130,11 @@ static void start_node(struct up *u, struct led_node *n)
 static void adopt_or_start(struct up *u, struct led_node *n, uint32_t index)
 {
 	uint64_t leader = atom_load_acquire(&shm_node(u->shm, index)->leader);
-	int fd = leader && !handle_gone(u->shm, leader) ? handle_pidfd(u->shm, leader) : -1;
+	int fd;
 
 	if (n->pid)
 		return;
+	fd = leader && !handle_gone(u->shm, leader) ? handle_pidfd(u->shm, leader) : -1;
 	if (fd >= 0) {
 		n->mine = n->stopped = false;
 		watch(u, n, handle_pid(u->shm, leader), fd);
@@ -137,20 +148,29 @@ static void adopt_or_start(struct up *u, struct led_node *n, uint32_t index)
 		start_node(u, n);
 }
 
+static void kill_orphan(pid_t pid, void *arg)
+{
+	const struct up *u = arg;
+
+	for (uint32_t n = 0; n < u->conf->node_count; n++)
+		if (u->nodes[n].pid == pid)
+			return;
+	(void)kill(pid, SIGKILL);
+}
+
 /* Whatever is a child of this process and not a leader was a dead leader's. */
 static void kill_orphans(struct up *u)
 {
-	pid_t pids[CHILDREN_MAX];
-	int count = spawn_children(pids, CHILDREN_MAX);
+	(void)spawn_children(kill_orphan, u);
+}
 
-	for (int k = 0; k < count; k++) {
-		bool known = false;
-
-		for (uint32_t n = 0; n < u->conf->node_count; n++)
-			known |= u->nodes[n].pid == pids[k];
-		if (!known)
-			(void)kill(pids[k], SIGKILL);
-	}
+/* Something was started in this domain, be it by an `up` before this one. */
+static bool has_run(const struct up *u)
+{
+	for (uint32_t a = 0; a < u->shm->limits.apps; a++)
+		if (control_unpack(atom_load_acquire(&shm_app(u->shm, a)->control)).generation > 0)
+			return true;
+	return false;
 }
 
 static void ended(struct up *u, struct led_node *n)
@@ -175,7 +195,7 @@ static void ended(struct up *u, struct led_node *n)
 		log_note("node %s has stopped; `heir node -d %s %s` starts it again", n->name,
 		         u->domain, n->name);
 		n->stopped = true;
-	} else if (!n->been_up && !u->said) {
+	} else if (!n->been_up && !u->said && !has_run(u)) {
 		log_error("node %s could not start; the domain is stopped", n->name);
 		u->failed = true;
 		stop_domain(u);
@@ -357,6 +377,8 @@ static bool look(struct up *u)
 		struct led_node *node = &u->nodes[n];
 
 		adopt_or_start(u, node, n);
+		if (node->pid && !node->watched)
+			listen_to(u, node);
 		node->been_up |=
 			node->pid && atom_load_acquire(&shm_node(u->shm, n)->state) == NODE_UP;
 		alive |= node->pid != 0;
@@ -395,12 +417,79 @@ static void run(struct up *u)
 	}
 }
 
+/* Until one that is being killed is gone, if it is; then 0. */
+static int await_end(const struct up *u, uint64_t other)
+{
+	int fd = handle_pidfd(u->shm, other);
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	if (fd < 0)
+		return fd == HEIR_ENOENT ? 0 : fd;
+	while (poll(&p, 1, PATIENCE_MS) < 0 && errno == EINTR)
+		;
+	close(fd);
+	return p.revents ? 0 : HEIR_EBUSY;
+}
+
+/* One `up` at a time starts leaders; of several that find it dead one goes on. */
+static int take_domain(struct up *u)
+{
+	atom64 *cell = &u->shm->head->up;
+	uint64_t other = atom_load_acquire(cell);
+
+	for (;;) {
+		if (other && !handle_gone(u->shm, other) && await_end(u, other)) {
+			int pid = (int)handle_pid(u->shm, other);
+
+			if (is_stopping(u))
+				log_error("domain %s is being stopped; its `heir up`, process %d, has not ended yet: "
+				          "try again then",
+				          u->domain, pid);
+			else
+				log_error("domain %s is up already, and `heir up`, process %d, watches over it: see "
+				          "`heir status -d %s`; `heir down -d %s` stops it",
+				          u->domain, pid, u->domain, u->domain);
+			return HEIR_EBUSY;
+		}
+		if (atom_cas(cell, &other, u->h->self))
+			return 0;
+	}
+}
+
+/* In the domain, alone in what it does. It is made anew where it has ended since it was found. */
+static int enter(struct up *u, const struct args *args)
+{
+	for (;;) {
+		int rc = lib_open(u->domain, (struct slot_place){KIND_CLIENT, -1, -1, -1}, &u->h);
+		bool here = rc == 0;
+
+		if (rc && rc != HEIR_ENODOMAIN) {
+			log_error("domain %s: %s", u->domain, heir_strerror(rc));
+			return rc;
+		}
+		if (here) {
+			u->shm = &u->h->shm;
+			(void)bury_all(u->shm, u->h->slot);
+			rc = take_domain(u);
+			if (rc || build_is_current(u->shm))
+				return rc;
+			heir_close(u->h);
+			u->h = NULL;
+			u->shm = NULL;
+		}
+		conf_free(u->conf);
+		u->conf = NULL;
+		rc = build_domain(args->file, args->domain, false, u->domain, sizeof(u->domain), &u->conf);
+		if (rc < 0)
+			return rc;
+	}
+}
+
 static int begin(struct up *u)
 {
 	static const int signals[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGQUIT};
 	struct epoll_event e = {.events = EPOLLIN};
 	sigset_t set;
-	int rc;
 
 	sigemptyset(&set);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
@@ -412,12 +501,7 @@ static int begin(struct up *u)
 	    epoll_ctl(u->epoll, EPOLL_CTL_ADD, u->signals, &e) < 0 ||
 	    prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return -errno;
-	rc = lib_open(u->domain, (struct slot_place){KIND_CLIENT, -1, -1, -1}, &u->h);
-	if (rc)
-		return rc;
-	u->shm = &u->h->shm;
 	u->now = clock_ns();
-	(void)bury_all(u->shm, u->h->slot);
 	build_resume(u->shm, 0);
 	for (uint32_t n = 0; n < u->conf->node_count; n++) {
 		u->nodes[n] = (struct led_node){.name = u->conf->nodes[n],
@@ -431,37 +515,39 @@ static int begin(struct up *u)
 /* When the domain was to stop and its leaders are gone without having removed it. */
 static int finish(struct up *u)
 {
-	bool stopping = u->shm && atom_load_acquire(&u->shm->head->stopping) == 1;
+	bool stopping = atom_load_acquire(&u->shm->head->stopping) == 1;
+	uint64_t self = u->h->self;
 	int status = u->failed ? 1 : 0;
 
 	kill_orphans(u);
 	if (stopping)
 		build_unlink(u->shm);
-	else if (u->shm && !is_stopping(u))
+	else if (!is_stopping(u))
 		log_note("all nodes have stopped; the domain's state is kept: `heir up -d %s` goes "
 		         "on with it,"
 		         " `heir up -d %s --discard` starts anew",
 		         u->domain, u->domain);
+	(void)atom_cas(&u->shm->head->up, &self, 0);
 	waitset_finish(&u->waits);
 	heir_close(u->h);
 	conf_free(u->conf);
 	return status;
 }
 
-/* Accepted, and without effect: said, so that nobody relies on it. */
-static void say_unwatched(const struct conf *conf)
+/* It cannot go on: what it has made goes again, unless others are in it. */
+static int give_up(struct up *u, bool made, int status)
 {
-	for (uint32_t a = 0; a < conf->application_count; a++)
-		for (uint32_t r = 0; r < conf->applications[a].role_count; r++)
-			if (conf->applications[a].roles[r]->watchdog)
-				log_warning("child %s of %s: this version does not watch its watchdog",
-				            conf->applications[a].roles[r]->id, conf->applications[a].name);
+	heir_close(u->h);
+	if (made)
+		build_abandon(u->domain);
+	return status;
 }
 
 int up_main(int argc, char **argv)
 {
 	static struct up u;
 	struct args args;
+	bool made;
 	int rc = args_parse(argc, argv, "fdDX", false, &args);
 
 	if (rc)
@@ -477,13 +563,16 @@ int up_main(int argc, char **argv)
 	rc = build_domain(args.file, args.domain, false, u.domain, sizeof(u.domain), &u.conf);
 	if (rc < 0)
 		return rc == -EINVAL ? 6 : 1;
-	say_unwatched(u.conf);
+	made = rc == BUILD_MADE;
 	if (args.detach && detach(u.domain, &rc))
-		return rc;
+		return give_up(&u, made && rc != 0, rc);
+	rc = enter(&u, &args);
+	if (rc < 0)
+		return give_up(&u, made, rc == -EINVAL ? 6 : 1);
 	rc = begin(&u);
 	if (rc) {
 		log_error("domain %s: %s", u.domain, heir_strerror(rc));
-		return 1;
+		return give_up(&u, made, 1);
 	}
 	run(&u);
 	return finish(&u);

@@ -2,12 +2,11 @@
 #include "node/view.h"
 
 #include "base/clock.h"
+#include "base/patience.h"
 #include "node/instance.h"
 #include "node/led.h"
 #include "node/listen.h"
 #include "proc/recover.h"
-
-#define OVERDUE NS_PER_SECOND
 
 bool view_is_up(const struct leader *l, uint32_t node)
 {
@@ -32,7 +31,7 @@ static bool gave_up_there(const struct instance *i, uint32_t node)
 {
 	for (uint32_t k = 0; k < i->count; k++) {
 		uint64_t w = atom_load_relaxed(
-			&shm_role(i->leader->shm, i->shm->first_role + k)->child[node]);
+			&shm_role(i->leader->shm, i->first_role + k)->child[node]);
 
 		if ((w >> 24 & 0xff) == CHILD_FAILED)
 			return true;
@@ -44,7 +43,7 @@ static bool gave_up_there(const struct instance *i, uint32_t node)
 static uint32_t standby_slot(const struct instance *i, uint32_t node)
 {
 	const struct shm *shm = i->leader->shm;
-	uint64_t h = atom_load_acquire(&shm_role(shm, i->shm->lead_role)->candidate[node]);
+	uint64_t h = atom_load_acquire(&shm_role(shm, i->first_role + i->lead)->candidate[node]);
 
 	if (!(i->shm->flags & APP_HOT) || !h || !handle_alive(shm, h) ||
 	    atom_load_acquire(&shm_slot(shm, handle_slot(h))->ready) != WORKER_STANDBY)
@@ -128,19 +127,24 @@ static void fill_owner(struct instance *i, struct seen *s)
 }
 
 /* Since when the owner is known to be dead; for a leader's own application that is held, since when
- * it is. */
+ * it is; for one that is down, since when it could be started. */
 static void fill_dead_since(struct instance *i, struct seen *s)
 {
 	struct app_view *v = &s->view;
 	bool counts = v->owner == OWNER_DEAD || (v->owner == OWNER_LEADER && v->phase == APP_HELD);
-	uint64_t key = counts ? s->owner + 1 : 0;
+	bool idle = v->owner == OWNER_NONE && v->duty == DUTY_RUN && v->dependencies && !v->driver;
+	uint64_t key = counts ? s->owner + 1 : idle ? UINT64_MAX : 0;
 
 	if (key && i->dead_owner != key) {
 		i->dead_since = v->now;
-		i->leader->bury = true;
+		i->leader->bury |= counts;
 	}
 	i->dead_owner = key;
 	v->dead_since = i->dead_since;
+	if (v->driver || i->driven)
+		i->driven_until = v->now;
+	i->driven = v->driver;
+	v->driven_until = i->driven_until;
 }
 
 static void fill_others(const struct instance *i, struct seen *s)
@@ -204,13 +208,18 @@ static enum app_duty duty_of(const struct instance *i)
 static bool somebody_drives(const struct instance *i)
 {
 	const struct leader *l = i->leader;
-	uint32_t driver = move_unpack(atom_load_acquire(&i->shm->move)).slot;
-	int64_t deadline = move_deadline(l->shm, i->app);
 
-	/* One that is stopped, and its leader too, is not waited for for ever: what it does later
-	 * meets another control word. */
-	return driver && driver != l->h->slot && move_driver_alive(l->shm, i->app) &&
-	       (deadline < 0 || l->now < deadline + OVERDUE);
+	return !move_is_mine(l->shm, i->app, l->h->self) && move_is_driven(l->shm, i->app, l->now);
+}
+
+/* What is being stopped is not started in place. */
+static int64_t held_for(const struct instance *i, const struct seen *s)
+{
+	bool stops = s->owner_node >= 0 &&
+	             atom_load_acquire(&i->shm->instance[s->owner_node]) == INSTANCE_STOPPING;
+
+	return patience_held((int64_t)i->shm->stop_timeout, (int64_t)i->shm->step_timeout,
+	                     s->view.in_place && !stops);
 }
 
 static void fill_here(struct instance *i, struct app_view *v)
@@ -225,6 +234,7 @@ static void fill_here(struct instance *i, struct app_view *v)
 	v->in_place = i->shm->flags & APP_RESTART_IN_PLACE;
 	v->give_up_stop = i->shm->flags & APP_GIVE_UP_STOP;
 	v->claim_grace = (int64_t)i->shm->claim_grace;
+	v->start = patience_start((int64_t)i->shm->step_timeout, i->count);
 	v->failover_timeout =
 		i->shm->failover_timeout == CONF_INFINITY ? -1 : (int64_t)i->shm->failover_timeout;
 	v->permitted = is_permitted(i, l->node);
@@ -241,6 +251,7 @@ static void fill_here(struct instance *i, struct app_view *v)
 	v->spawn_at = instance_spawn_at(i);
 	v->grace_until = l->up_since + GRACE;
 	v->driver = somebody_drives(i);
+	v->late_at = move_late_at(l->shm, i->app);
 	v->exhausted = failover_exhausted(l->shm, i->app, l->now);
 	v->first_start =
 		v->owner == OWNER_LEADER
@@ -255,10 +266,11 @@ void view_fill(struct instance *i, struct seen *s)
 	*s = (struct seen){0};
 	v->now = i->leader->now;
 	fill_owner(i, s);
-	fill_dead_since(i, s);
 	fill_here(i, v);
+	fill_dead_since(i, s);
 	fill_others(i, s);
 	v->abandoned = is_abandoned(i, s->owner_node);
+	v->held = held_for(i, s);
 	v->take_back = i->take_back && s->owner_node >= 0 && v->owner == OWNER_OTHER &&
 	               is_better(i, i->leader->node, (uint32_t)s->owner_node) &&
 	               i->shm->priority[i->leader->node] != i->shm->priority[s->owner_node];

@@ -3,12 +3,15 @@
 #include "proc/bury.h"
 
 #include <limits.h>
+#include <poll.h>
+#include <unistd.h>
 
 #include "base/futex.h"
 #include "base/testpoint.h"
 #include "heir.h"
 #include "mail/record.h"
 #include "name/names.h"
+#include "proc/move.h"
 #include "proc/recover.h"
 #include "state/control.h"
 
@@ -71,6 +74,24 @@ static bool awaited(const struct shm *shm, uint64_t handle)
 	return false;
 }
 
+/* What an exclusive application's worker holds is not free before its process is gone: app_confirm() looks for it. */
+static bool lingers(const struct corpse *corpse)
+{
+	struct slot_place place = slot_place(corpse->shm, handle_slot(corpse->handle));
+	struct shm_app *a = place.app < 0 ? NULL : shm_app(corpse->shm, (uint64_t)place.app);
+	struct pollfd p = {.events = POLLIN};
+	bool is_there;
+
+	if (place.kind != KIND_WORKER || !a || !(a->flags & APP_EXCLUSIVE))
+		return false;
+	p.fd = handle_exit_fd(corpse->shm, corpse->handle);
+	if (p.fd < 0)
+		return p.fd != HEIR_ENOENT;
+	is_there = poll(&p, 1, 0) != 1;
+	close(p.fd);
+	return is_there;
+}
+
 static void clear_places(const struct corpse *corpse)
 {
 	const struct shm *shm = corpse->shm;
@@ -96,7 +117,6 @@ static void clear_places(const struct corpse *corpse)
 		if (m.slot != handle_slot(handle) || !still_dead((void *)(uintptr_t)corpse))
 			continue;
 		m.slot = 0;
-		m.sequence++;
 		(void)atom_cas(&shm_app(shm, i)->move, &w, move_pack(m));
 	}
 }
@@ -146,8 +166,10 @@ int bury(const struct shm *shm, uint32_t me, uint64_t handle)
 	TESTPOINT("bury: declared dead");
 	fence_seq(); /* dead before what is seen below; pairs with remember() in recover.c and mail_return() */
 	clear_places(&corpse);
-	if (owed(&corpse))
+	if (owed(&corpse) || lingers(&corpse)) {
+		mail_bury_direct(shm, handle, still_dead, &corpse);
 		return 0;
+	}
 	if (atom_load_relaxed(&s->names)) {
 		if (me == 0)
 			return 0;

@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: ISC */
-/* Ownership taken, in every way in which it can be: one loop around the control word; and who drives a move. */
+/* Ownership taken, in every way in which it can be: one loop around the control word. */
 #include "proc/recover.h"
 
 #include <limits.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/testpoint.h"
 #include "heir.h"
 #include "mail/record.h"
+#include "proc/move.h"
 #include "state/control.h"
 #include "state/state.h"
 
-#define NS_PER_MS     INT64_C(1000000)
 #define FENCE_TIMEOUT INT64_C(2000000000)
 
 void app_changed(const struct shm *shm, uint32_t app)
@@ -146,6 +147,10 @@ static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum a
 	dead = owner == 0 || handle_noticed(shm, owner);
 	if (c.owner == handle_slot(me) && c.phase != PHASE_DOWN)
 		return HEIR_EALREADY;
+	/* Asked after the load, and before whatever CAS or fence follows: move.h. */
+	if (how == ACQUIRE_SWITCH && !move_is_mine(shm, app, me))
+		return HEIR_EBUSY;
+	TESTPOINT("recover: may acquire");
 	if (!dead && how == ACQUIRE_CLAIM)
 		return HEIR_EAGAIN;
 	got->old_word = w;
@@ -163,6 +168,7 @@ static int acquire_once(const struct shm *shm, uint32_t app, uint64_t me, enum a
 		return rc;
 	if (control_cas(&a->control, word, c))
 		return how == ACQUIRE_CLAIM ? HEIR_EAGAIN : 0;
+	TESTPOINT("recover: owns");
 	got->undone = c.phase == PHASE_RECOVERING;
 	remember(a, c.generation, dead ? 0 : owner);
 	return 1;
@@ -194,6 +200,98 @@ int app_acquire(const struct shm *shm, uint32_t app, uint64_t me, enum acquire_h
 	return 0;
 }
 
+typedef uint64_t note_value(uint32_t generation, uint64_t arg);
+
+/* `*word` becomes what `value` makes of the generation, if that is still the caller's to say. */
+static int note_as_owner(struct shm_app *a, atom64 *word, uint32_t me, note_value *value, uint64_t arg)
+{
+	struct control c;
+	uint64_t old;
+
+	do {
+		old = atom_load_acquire(word);
+		c = control_unpack(atom_load_acquire(&a->control));
+		if (c.owner != me || c.phase != PHASE_MOVING)
+			return HEIR_ESTALE;
+		TESTPOINT("recover: noting");
+	} while (!atom_cas(word, &old, value(c.generation, arg)));
+	return 0;
+}
+
+static uint64_t note_start(uint32_t generation, uint64_t arg)
+{
+	return arg | generation;
+}
+
+static uint64_t note_next(uint32_t generation, uint64_t arg)
+{
+	(void)arg;
+	return generation + 1;
+}
+
+int app_serve(const struct shm *shm, uint32_t app, uint64_t me, uint32_t type, uint32_t from, uint32_t *ret_generation)
+{
+	struct shm_app *a = shm_app(shm, app);
+	uint64_t old, now = 0;
+	int rc = note_as_owner(a, &a->start, handle_slot(me), note_start, (uint64_t)type << 56 | (uint64_t)from << 48);
+
+	if (rc == 0)
+		rc = control_apply(&a->control, &old, &now, control_serve, handle_slot(me));
+	if (rc == 0)
+		*ret_generation = control_unpack(now).generation;
+	return rc;
+}
+
+int app_give_back(const struct shm *shm, uint32_t app, uint64_t me, uint64_t to)
+{
+	struct shm_app *a = shm_app(shm, app);
+	uint64_t old, now;
+	int rc = note_as_owner(a, &a->returned, handle_slot(me), note_next, 0);
+
+	return rc ? rc : control_apply(&a->control, &old, &now, control_switch_back, handle_slot(me), handle_slot(to));
+}
+
+/*
+ * A worker of an instance that was started on another node. Of a joiner, place and readiness are still those of
+ * whoever had the slot before; it has been told to start nothing.
+ */
+static bool is_rival(const struct shm *shm, uint32_t app, uint64_t handle, uint64_t me)
+{
+	struct slot_place place;
+
+	if (!handle_alive(shm, handle))
+		return false;
+	place = slot_place(shm, handle_slot(handle));
+	return place.kind == KIND_WORKER && place.app == (int)app &&
+	       place.node != slot_place(shm, handle_slot(me)).node &&
+	       atom_load_acquire(&shm_slot(shm, handle_slot(handle))->ready) > WORKER_STANDBY;
+}
+
+int app_confirm(const struct shm *shm, uint32_t app, uint64_t me, bool rivals, int64_t deadline)
+{
+	int rc = 0;
+
+	for (uint32_t i = 1; i < shm->limits.slots && rc == 0; i++) {
+		uint64_t handle = slot_handle(shm, i);
+		struct slot_place place = slot_place(shm, i);
+		bool is_dead = handle && handle_noticed(shm, handle);
+		int fd;
+
+		if (!handle || handle == me || place.kind != KIND_WORKER || place.app != (int)app ||
+		    !(is_dead || (rivals && is_rival(shm, app, handle, me))))
+			continue;
+		fd = handle_exit_fd(shm, handle);
+		if (fd == HEIR_ENOENT)
+			continue;
+		rc = fd < 0 ? fd : is_dead ? 0 : handle_fence(shm, handle, deadline);
+		if (rc == 0)
+			rc = exit_await(fd, deadline);
+		if (fd >= 0)
+			close(fd);
+	}
+	return rc;
+}
+
 int app_release(const struct shm *shm, uint32_t app, uint64_t me)
 {
 	struct shm_app *a = shm_app(shm, app);
@@ -207,89 +305,6 @@ int app_release(const struct shm *shm, uint32_t app, uint64_t me)
 	if (rc == 0)
 		app_changed(shm, app);
 	return rc;
-}
-
-struct move_word move_unpack(uint64_t w)
-{
-	return (struct move_word){.slot = (uint32_t)w & 0xfff,
-				  .step = (uint32_t)(w >> 12) & 0xff,
-				  .type = (uint32_t)(w >> 20) & 0xf,
-				  .from = (uint32_t)(w >> 24) & 0x1f,
-				  .to = (uint32_t)(w >> 29) & 0x1f,
-				  .sequence = (uint32_t)(w >> 40)};
-}
-
-uint64_t move_pack(struct move_word m)
-{
-	return (uint64_t)(m.slot & 0xfff) | (uint64_t)(m.step & 0xff) << 12 | (uint64_t)(m.type & 0xf) << 20 |
-	       (uint64_t)(m.from & 0x1f) << 24 | (uint64_t)(m.to & 0x1f) << 29 |
-	       (uint64_t)(m.sequence & 0xffffff) << 40;
-}
-
-int move_begin(const struct shm *shm, uint32_t app, uint64_t me, uint32_t type, uint32_t from, uint32_t to,
-	       struct move_word *ret_winner)
-{
-	struct shm_app *a = shm_app(shm, app);
-
-	for (;;) {
-		uint64_t w = atom_load_acquire(&a->move);
-		struct move_word m = move_unpack(w);
-		uint64_t driver = m.slot ? slot_handle(shm, m.slot) : 0;
-
-		if (m.slot && m.slot != handle_slot(me) && driver && !handle_noticed(shm, driver)) {
-			if (ret_winner)
-				*ret_winner = m;
-			return HEIR_EBUSY;
-		}
-		m = (struct move_word){handle_slot(me), 0, type, from, to, m.sequence + 1};
-		if (atom_cas(&a->move, &w, move_pack(m)))
-			return 0;
-	}
-}
-
-void move_step(const struct shm *shm, uint32_t app, uint64_t me, uint32_t step, int64_t deadline)
-{
-	struct shm_app *a = shm_app(shm, app);
-	uint64_t w = atom_load_acquire(&a->move);
-	struct move_word m = move_unpack(w);
-
-	if (m.slot != handle_slot(me))
-		return;
-	m.step = step;
-	m.sequence++;
-	atom_store_relaxed(&a->deadline, (uint64_t)(deadline / NS_PER_MS + 1) << 24 | (m.sequence & 0xffffff));
-	(void)atom_cas(&a->move, &w, move_pack(m));
-}
-
-int64_t move_deadline(const struct shm *shm, uint32_t app)
-{
-	struct shm_app *a = shm_app(shm, app);
-	struct move_word m = move_unpack(atom_load_acquire(&a->move)); /* pairs with the CAS in move_step */
-	uint64_t w = atom_load_relaxed(&a->deadline);
-
-	if (m.slot == 0 || (w & 0xffffff) != m.sequence)
-		return DEADLINE_NEVER;
-	return (int64_t)(w >> 24) * NS_PER_MS;
-}
-
-void move_end(const struct shm *shm, uint32_t app, uint64_t me)
-{
-	struct shm_app *a = shm_app(shm, app);
-	uint64_t w = atom_load_acquire(&a->move);
-	struct move_word m = move_unpack(w);
-
-	if (m.slot != handle_slot(me))
-		return;
-	m.slot = 0;
-	m.sequence++;
-	(void)atom_cas(&a->move, &w, move_pack(m));
-}
-
-bool move_driver_alive(const struct shm *shm, uint32_t app)
-{
-	struct move_word m = move_unpack(atom_load_acquire(&shm_app(shm, app)->move));
-
-	return m.slot && !handle_noticed(shm, slot_handle(shm, m.slot));
 }
 
 bool failover_exhausted(const struct shm *shm, uint32_t app, int64_t now_ns)

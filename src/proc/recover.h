@@ -6,12 +6,13 @@
 #ifndef HEIR_PROC_RECOVER_H
 #define HEIR_PROC_RECOVER_H
 
-#include "proc/slot.h"
+#include "proc/move.h"
 
 enum acquire_how {
 	/* only if the owner is dead, or there is none: a failover, a start, a restart in place */
 	ACQUIRE_CLAIM,
-	ACQUIRE_SWITCH, /* planned: at rest at once; open: want, wait yield_timeout, then fence */
+	/* by the driver of a move: at rest at once; open: want, wait yield_timeout, then fence */
+	ACQUIRE_SWITCH,
 };
 
 struct acquired {
@@ -27,7 +28,8 @@ struct acquired {
  * Make `me` (a handle of the caller) the owner of app, phase MOVING, state undone to the last commit, last
  * record redone. state may be NULL where the application has none, or when the caller has not mapped it (then
  * it is mapped for the undo). HEIR_EAGAIN: the owner lives (ACQUIRE_CLAIM), or another was quicker: look again.
- * HEIR_ETIMEDOUT: a writer cannot be fenced; nothing changed but want, retry. EGENERATION, ECORRUPT, -errno.
+ * HEIR_EBUSY: another drives by now (ACQUIRE_SWITCH). HEIR_ETIMEDOUT: a writer cannot be fenced; nothing changed but
+ * want, retry. EGENERATION, ECORRUPT, -errno.
  */
 struct state;
 int app_acquire(const struct shm *shm, uint32_t app, uint64_t me, enum acquire_how how, struct state *state,
@@ -37,8 +39,21 @@ int app_acquire(const struct shm *shm, uint32_t app, uint64_t me, enum acquire_h
  * owner me.
  */
 int app_recover(const struct shm *shm, uint32_t app, uint64_t me, struct state *state);
+/*
+ * Until the kernel has confirmed that all workers of the application that are dead are gone, with all that they held:
+ * the owner, and those before it. Of an exclusive application they are not buried before. With `rivals` those that were
+ * started on other nodes and live are fenced first. 0, HEIR_ETIMEDOUT, -errno.
+ */
+int app_confirm(const struct shm *shm, uint32_t app, uint64_t me, bool rivals, int64_t deadline);
 /* Owner dead and nobody is to run it: claim, recover, release to DOWN. */
 int app_release(const struct shm *shm, uint32_t app, uint64_t me);
+/*
+ * The ends of a move, by the owner while MOVING: it serves, as having been started so; or the old owner does again, and
+ * is told. What is noted for others is noted by CAS before the transition: one that is no owner any more changes
+ * nothing of it. HEIR_ESTALE, EOPEN, EGENERATION.
+ */
+int app_serve(const struct shm *shm, uint32_t app, uint64_t me, uint32_t type, uint32_t from, uint32_t *ret_generation);
+int app_give_back(const struct shm *shm, uint32_t app, uint64_t me, uint64_t to);
 /*
  * Tell leaders and watchers that something about the application changed (control word or readiness). Two
  * wakes.
@@ -50,25 +65,9 @@ void app_changed(const struct shm *shm, uint32_t app);
  */
 void app_nudge(const struct shm *shm, uint32_t app);
 
-/*
- * Who drives a move: CAS none or dead -> me. The word: {slot:12 | step:8 | type:4 | from+1:5 | to+1:5 | 0:6 |
- * sequence:24}.
- */
-struct move_word { uint32_t slot, step, type, from, to, sequence; };
-struct move_word move_unpack(uint64_t w);
-uint64_t move_pack(struct move_word m);
-/* 0; HEIR_EBUSY with *ret_winner. A driver that is dead is replaced. */
-int move_begin(const struct shm *shm, uint32_t app, uint64_t me, uint32_t type, uint32_t from,
-               uint32_t to, struct move_word *ret_winner);
-void move_step(const struct shm *shm, uint32_t app, uint64_t me, uint32_t step, int64_t deadline);
-/* When the present step has to be over (monotonic ns), or -1: it says nothing of it (yet). */
-int64_t move_deadline(const struct shm *shm, uint32_t app);
-void move_end(const struct shm *shm, uint32_t app, uint64_t me);
-bool move_driver_alive(const struct shm *shm, uint32_t app); /* false as well when there is none */
-
-/* One more failover: 0, or HEIR_EFAILED beyond the application's intensity (then nothing is counted). */
-/* Whether there may be no more just now. */
+/* Whether there may be no more failovers just now. */
 bool failover_exhausted(const struct shm *shm, uint32_t app, int64_t now_ns);
+/* One more failover: 0, or HEIR_EFAILED beyond the application's intensity (then nothing is counted). */
 int failover_count(const struct shm *shm, uint32_t app, int64_t now_ns);
 
 #endif

@@ -31,6 +31,8 @@ enum request_op {
 	 * gone
 	 */
 	REQ_STOP_INSTANCE,
+	/* to any worker: that it answers is all; one that does not know the request says so, which will do */
+	REQ_PING,
 };
 
 struct request {

@@ -74,13 +74,20 @@ static uint64_t place_pack(struct slot_place p)
 	       (uint64_t)(uint16_t)(p.app + 1) << 32 | (uint32_t)(p.role + 1);
 }
 
+/* An index + 1, 0 for none; one that is out of range is none as well. */
+static int place_index(uint64_t plus_1, uint32_t count)
+{
+	return plus_1 <= count ? (int)plus_1 - 1 : -1;
+}
+
 struct slot_place slot_place(const struct shm *shm, uint32_t slot)
 {
 	struct shm_slot *s = shm_slot(shm, slot);
 	uint64_t w = s ? atom_load_relaxed(&s->place) : 0;
 
-	return (struct slot_place){(enum slot_kind)(w >> 56), (int)(w >> 48 & 0xff) - 1,
-				   (int)(w >> 32 & 0xffff) - 1, (int)(uint32_t)w - 1};
+	return (struct slot_place){(enum slot_kind)(w >> 56), place_index(w >> 48 & 0xff, shm->limits.nodes),
+				   place_index(w >> 32 & 0xffff, shm->limits.apps),
+				   place_index((uint32_t)w, shm->limits.roles)};
 }
 
 /* With some bits of the incarnation, so that a joiner's is told from what the one before it left. */
@@ -189,10 +196,10 @@ atom32 *slot_life(const struct shm *shm, uint32_t slot, unsigned which)
 }
 
 /*
- * A joiner has no life words yet: its process is asked for, and that it is not another of the same pid. One
- * that died before it said when it started is taken for alive as long as there is a process of its pid.
+ * No process has its pid, or another one by now. One that died before it said when it started is taken for alive as
+ * long as there is a process of its pid.
  */
-static bool joiner_gone(const struct shm_slot *slot, struct slot_word sw)
+static bool process_gone(const struct shm_slot *slot, struct slot_word sw)
 {
 	uint64_t then = atom_load_acquire(&((struct shm_slot *)(uintptr_t)slot)->started), now;
 
@@ -218,8 +225,8 @@ static unsigned lives_gone(const struct shm *shm, uint64_t handle)
 	sw = slot_unpack(atom_load_acquire(&s->word));
 	if (sw.incarnation != handle_incarnation(handle) || sw.state == SLOT_DEAD || sw.state == SLOT_FREE)
 		return SHM_LIVES;
-	if (sw.state == SLOT_JOINING)
-		return joiner_gone(s, sw) ? SHM_LIVES : 0;
+	if (sw.state == SLOT_JOINING) /* it has no life words yet */
+		return process_gone(s, sw) ? SHM_LIVES : 0;
 	for (unsigned i = 0; i < SHM_LIVES; i++)
 		n += life_gone(atom_load_acquire(slot_life(shm, handle_slot(handle), i)));
 	/* Joined anew meanwhile: then the old one was gone before, all of it. */
@@ -255,18 +262,40 @@ pid_t handle_pid(const struct shm *shm, uint64_t handle)
 	return handle_alive(shm, handle) ? (pid_t)sw.pid : 0;
 }
 
+/* Certainly, though its life words stand: their notice was lost. From exactly that word. */
+static void declare_dead(struct shm_slot *s, uint64_t w)
+{
+	struct slot_word sw = slot_unpack(w);
+
+	if (sw.state != SLOT_ALIVE)
+		return;
+	sw.state = SLOT_DEAD;
+	(void)atom_cas(&s->word, &w, slot_pack(sw));
+}
+
 int handle_pidfd(const struct shm *shm, uint64_t handle)
 {
+	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
 	pid_t pid = handle_pid(shm, handle);
 	struct stat st;
 	char path[64];
+	uint64_t w;
 	int fd;
 
 	if (pid <= 1)
 		return HEIR_ENOENT;
+	w = atom_load_acquire(&s->word);
 	fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0 && errno != ESRCH)
+		return -errno;
+	if (slot_unpack(w).incarnation == handle_incarnation(handle) && process_gone(s, slot_unpack(w))) {
+		declare_dead(s, w);
+		if (fd >= 0)
+			close(fd);
+		return HEIR_ENOENT;
+	}
 	if (fd < 0)
-		return errno == ESRCH ? HEIR_ENOENT : -errno;
+		return HEIR_ENOENT;
 	/* Alive after the open: the pidfd is of that process and of no later one with its pid. */
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	if (stat(path, &st) < 0 || !handle_alive(shm, handle)) {
@@ -286,13 +315,9 @@ void handle_confirm(const struct shm *shm, uint64_t handle, int pidfd)
 	struct shm_slot *s = shm_slot(shm, handle_slot(handle));
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
 	uint64_t w = atom_load_acquire(&s->word);
-	struct slot_word sw = slot_unpack(w);
 
-	if (pidfd < 0 || poll(&p, 1, 0) != 1 || sw.incarnation != handle_incarnation(handle) ||
-	    sw.state != SLOT_ALIVE)
-		return;
-	sw.state = SLOT_DEAD;
-	(void)atom_cas(&s->word, &w, slot_pack(sw));
+	if (pidfd >= 0 && poll(&p, 1, 0) == 1 && slot_unpack(w).incarnation == handle_incarnation(handle))
+		declare_dead(s, w);
 }
 
 int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline)

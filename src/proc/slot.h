@@ -37,6 +37,7 @@ static inline uint64_t slot_pack(struct slot_word s)
 int slot_join(const struct shm *shm, struct slot_place place, uint64_t *ret);
 /* by the joining thread; what it held is buried first: bury.h */
 void slot_leave(const struct shm *shm, uint64_t handle);
+/* Indexes are within the limits, or -1. */
 struct slot_place slot_place(const struct shm *shm, uint32_t slot);
 /* Handle of whoever is in the slot now, or 0. */
 uint64_t slot_handle(const struct shm *shm, uint32_t slot);

@@ -70,7 +70,9 @@ struct shm_head {
 	/* handle of the leader that opens the listen sockets; CAS 0 or dead -> me */
 	atom64 opener;
 	atom64 join_hint;                    /* where the next joiner begins to look for a slot; anyone */
-	atom64 reserved[5];
+	/* handle of the `heir up` that starts dead leaders again; CAS 0 or gone -> me */
+	atom64 up;
+	atom64 reserved[4];
 };
 
 struct shm_node {
@@ -112,14 +114,14 @@ struct shm_app {
 	uint8_t priority[SHM_NODES_MAX]; /* 1 first; equal numbers are a group; 0: not a candidate */
 	uint32_t steps, pad0;
 	char step[SHM_STEPS_MAX][32];
-	uint64_t reserved0[8];
+	uint64_t stop_timeout; /* ns: to stop all children of an instance, one after the other */
+	uint64_t reserved0[7];
 
 	_Alignas(CACHE_LINE) atom64 control; /* state/control.h */
 	atom64 redone;                       /* {generation}: the owner's, after redo; informative */
-	/* Who drives a move, and where it is: state/move.h. CAS. */
+	/* Who drives a move, where it is, and until when: proc/move.h. CAS. */
 	_Alignas(CACHE_LINE) atom64 move;
-	/* {ms of CLOCK_MONOTONIC:40 | sequence of the move word it belongs to:24}; the driver */
-	atom64 deadline;
+	atom64 reserved1;
 	/* handle of the old owner while it may be switched back to, else 0; CAS by the owner while MOVING */
 	atom64 previous;
 	/* {type:8 | from node + 1:8 | generation:32}: of the present owner; the owner while MOVING */

@@ -138,11 +138,14 @@ int shm_path(const char *domain, char *buf, size_t size)
 	return 0;
 }
 
-static uint64_t pid_namespace(void)
+static int pid_namespace(uint64_t *ret)
 {
 	struct stat st;
 
-	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
+	if (stat("/proc/self/ns/pid", &st) < 0)
+		return -errno;
+	*ret = st.st_ino;
+	return 0;
 }
 
 /*
@@ -172,11 +175,12 @@ int shm_create(struct shm *s, const char *domain, const struct shm_limits *limit
 	struct shm n = {.limits = *limits};
 	size_t size = shm_size(limits);
 	char temporary[160];
+	uint64_t namespace = 0;
 	int fd, rc;
 
 	if (size == 0)
 		return HEIR_EINVAL;
-	if ((rc = shm_path(domain, n.path, sizeof(n.path))))
+	if ((rc = shm_path(domain, n.path, sizeof(n.path))) || (rc = pid_namespace(&namespace)))
 		return rc;
 	snprintf(temporary, sizeof(temporary), "%s.%d.new", n.path, (int)getpid());
 	unlink(temporary);
@@ -198,7 +202,7 @@ int shm_create(struct shm *s, const char *domain, const struct shm_limits *limit
 	n.head->signature = layout_signature();
 	n.head->size = size;
 	n.head->uid = (uint32_t)geteuid();
-	n.head->pid_namespace = pid_namespace();
+	n.head->pid_namespace = namespace;
 	n.head->conf_signature = conf_signature;
 	n.head->created_ns = (uint64_t)clock_real_ns();
 	n.head->limits = *limits;
@@ -219,6 +223,37 @@ int shm_publish(struct shm *s)
 	return rc;
 }
 
+static int text_valid(const char *text, size_t room)
+{
+	return memchr(text, 0, room) != NULL;
+}
+
+static int app_valid(const struct shm_app *a, const struct shm_limits *l)
+{
+	int valid = text_valid(a->name, sizeof(a->name)) && a->roles <= SHM_APP_ROLES_MAX &&
+		    a->first_role <= l->roles && a->roles <= l->roles - a->first_role &&
+		    a->lead_role < l->roles && a->steps <= SHM_STEPS_MAX;
+
+	for (uint32_t i = 0; i < SHM_STEPS_MAX; i++)
+		valid = valid && text_valid(a->step[i], sizeof(a->step[i]));
+	return valid;
+}
+
+/* What nobody changes once the segment is linked into place. Words that change are looked at when they are used. */
+static int static_valid(const struct shm *s)
+{
+	int valid = text_valid(s->head->domain, sizeof(s->head->domain));
+
+	for (uint32_t i = 0; i < s->limits.nodes; i++)
+		valid = valid && text_valid(s->nodes[i].name, sizeof(s->nodes[i].name));
+	for (uint32_t i = 0; i < s->limits.apps; i++)
+		valid = valid && app_valid(&s->apps[i], &s->limits);
+	for (uint32_t i = 0; i < s->limits.roles; i++)
+		valid = valid && text_valid(s->roles[i].id, sizeof(s->roles[i].id)) &&
+			s->roles[i].app < s->limits.apps;
+	return valid;
+}
+
 int shm_view(struct shm *s, void *base, size_t size, int writable)
 {
 	const struct shm_head *head = base;
@@ -234,9 +269,9 @@ int shm_view(struct shm *s, void *base, size_t size, int writable)
 	n.limits = head->limits;
 	if (head->size != size || shm_size(&n.limits) != size)
 		return HEIR_ECORRUPT;
-	if (memchr(head->domain, 0, sizeof(head->domain)) == NULL)
-		return HEIR_ECORRUPT;
 	carve(&n);
+	if (!static_valid(&n))
+		return HEIR_ECORRUPT;
 	*s = n;
 	return 0;
 }
@@ -245,9 +280,10 @@ int shm_attach(struct shm *s, const char *domain, int writable)
 {
 	struct shm n = {0};
 	struct stat st;
+	uint64_t namespace = 0;
 	int fd, rc;
 
-	if ((rc = shm_path(domain, n.path, sizeof(n.path))))
+	if ((rc = shm_path(domain, n.path, sizeof(n.path))) || (rc = pid_namespace(&namespace)))
 		return rc;
 	fd = open(n.path, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -264,7 +300,7 @@ int shm_attach(struct shm *s, const char *domain, int writable)
 	if (rc)
 		return rc;
 	rc = shm_view(&n, n.base, n.size, writable);
-	if (rc == 0 && (n.head->uid != geteuid() || n.head->pid_namespace != pid_namespace()))
+	if (rc == 0 && (n.head->uid != geteuid() || n.head->pid_namespace != namespace))
 		rc = HEIR_EFOREIGN;
 	if (rc) {
 		munmap(n.base, n.size);

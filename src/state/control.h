@@ -25,7 +25,8 @@
  *
  * Death and stop at each step: before its CAS a party has changed nothing here. After it the word says who has
  * to go on: its owner (SERVING, MOVING, RECOVERING), its owner's leader (HELD) or, these being dead, any
- * candidate by claim. A stopped owner at rest is switched away from; a stopped owner with open set is fenced,
+ * candidate by claim; a leader that has held, or a driver, may also be stopped for longer than it needs
+ * (base/patience.h). A stopped owner at rest is switched away from; a stopped owner with open set is fenced,
  * and its life word awaited, before claim.
  */
 #ifndef HEIR_STATE_CONTROL_H
@@ -77,7 +78,7 @@ int control_want(struct control *c, uint32_t me);     /* EALREADY (at rest, or m
 int control_unwant(struct control *c, uint32_t me);   /* EALREADY (none set) */
 /* EOPEN, EALREADY (mine), ESTALE (down, recovering), EGENERATION */
 int control_switch(struct control *c, uint32_t me);
-/* The owner is known dead (or there is none); in HELD, MOVING and RECOVERING the driver is known dead too. */
+/* The owner is known dead (or there is none); in HELD, MOVING and RECOVERING the driver is dead too, or late. */
 int control_claim(struct control *c, uint32_t me);    /* EALREADY EGENERATION */
 int control_recovered(struct control *c, uint32_t me);/* ESTALE */
 int control_serve(struct control *c, uint32_t me);    /* ESTALE EOPEN */

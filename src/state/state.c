@@ -98,6 +98,7 @@ static int state_gate(const struct shm_app *a, const struct shm_state_head *h, s
 int state_map(const struct shm *shm, uint32_t app, int populate, struct state *ret)
 {
 	struct shm_app *a = shm_app(shm, app);
+	struct shm_state_head head; /* as it was at the gate */
 	struct stat st;
 	char path[512];
 	void *base;
@@ -122,7 +123,8 @@ int state_map(const struct shm *shm, uint32_t app, int populate, struct state *r
 	close(fd);
 	if (rc)
 		return rc;
-	rc = state_gate(a, base, (size_t)st.st_size);
+	memcpy(&head, base, sizeof(head));
+	rc = state_gate(a, &head, (size_t)st.st_size);
 	if (rc == 0 && madvise(base, (size_t)st.st_size, MADV_DONTFORK) < 0)
 		rc = -errno;
 	if (rc) {
@@ -130,10 +132,10 @@ int state_map(const struct shm *shm, uint32_t app, int populate, struct state *r
 		return rc;
 	}
 	*ret = (struct state){.base = base, .mapped = (size_t)st.st_size, .head = base};
-	ret->undo_size = ret->head->undo_size;
-	ret->size = ret->head->size;
-	ret->undo = ret->base + ret->head->undo_offset;
-	ret->data = ret->base + ret->head->data_offset;
+	ret->undo_size = head.undo_size;
+	ret->size = head.size;
+	ret->undo = ret->base + head.undo_offset;
+	ret->data = ret->base + head.data_offset;
 	if (populate) {
 		/*
 		 * The data, and as much of the log as most transactions use: mapped pages cost when their
@@ -141,7 +143,7 @@ int state_map(const struct shm *shm, uint32_t app, int populate, struct state *r
 		 */
 		size_t log = ret->undo_size < UNDO_POPULATED ? ret->undo_size : UNDO_POPULATED;
 
-		(void)madvise(ret->base, ret->head->undo_offset + log, MADV_POPULATE_WRITE);
+		(void)madvise(ret->base, head.undo_offset + log, MADV_POPULATE_WRITE);
 		(void)madvise(ret->data, ret->size, MADV_POPULATE_WRITE);
 	}
 	return 0;

@@ -16,6 +16,7 @@
 
 #define MS INT64_C(1000000)
 #define NOW (100000 * MS)
+#define LATE_AT (NOW + 3000 * MS)
 
 struct step_case {
 	const char *what;
@@ -29,10 +30,11 @@ struct step_case {
 /* Every view has these, unless it sets them. */
 #define PLAIN                                                                                      \
 	.now = NOW, .permitted = true, .able = true, .dependencies = true, .best = true,           \
-	.claim_grace = 50 * MS, .grace_until = NOW - MS
+	.claim_grace = 50 * MS, .grace_until = NOW - MS, .held = 7000 * MS, .start = 5000 * MS,    \
+	.late_at = LATE_AT
 #define HOT PLAIN, .hot = true
 #define LED PLAIN, .led = true
-#define DOWN .owner = OWNER_NONE, .phase = APP_DOWN
+#define DOWN .owner = OWNER_NONE, .phase = APP_DOWN, .dead_since = NOW
 #define OTHER(p) .owner = OWNER_OTHER, .phase = APP_##p, .other_up = true
 #define MINE(p) .owner = OWNER_CHILD, .phase = APP_##p, .lead_alive = true, .owner_here = true
 #define LEADER(p) .owner = OWNER_LEADER, .phase = APP_##p, .owner_here = true
@@ -47,9 +49,11 @@ static void run(const struct step_case *cases, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		const struct step_case *c = &cases[i];
 		struct app_step got = app_step(&c->view);
+		int64_t again = c->again ? NOW + c->again : -1;
 
-		if (got.action != c->action || (c->type && got.type != c->type) ||
-		    got.again != (c->again ? NOW + c->again : -1))
+		if (c->view.driver && again < 0) /* a driver is looked at when it would be late */
+			again = LATE_AT;
+		if (got.action != c->action || (c->type && got.type != c->type) || got.again != again)
 			fail_msg("%s: %s (type %d, again %lld), expected %s (type %d)", c->what,
 			         app_action_name(got.action), (int)got.type,
 			         (long long)(got.again < 0 ? -1 : got.again - NOW),
@@ -66,8 +70,29 @@ static void test_down(void **state)
 		{"hot, best, ready", {HOT, DOWN, READY}, DO_START, APP_NORMAL},
 		{"asked already", {HOT, DOWN, READY, .asked = true}, DO_WAIT},
 		{"the leader's own", {LED, DOWN, EMPTY}, DO_ACQUIRE, APP_NORMAL},
-		{"a better one is up", {PLAIN, DOWN, EMPTY, .better_up = true}, DO_WAIT},
-		{"hot, a better one is up", {HOT, DOWN, EMPTY, .better_up = true}, DO_BRING_UP},
+		{"a better one is up",
+	         {PLAIN, DOWN, EMPTY, .better_up = true},
+	         DO_WAIT,
+	         0,
+	         5000 * MS},
+		{"hot, a better one is up",
+	         {HOT, DOWN, EMPTY, .better_up = true},
+	         DO_BRING_UP,
+	         0,
+	         5000 * MS},
+		{"its leader is stopped",
+	         {PLAIN, DOWN, EMPTY, .better_up = true, .dead_since = NOW - 5000 * MS},
+	         DO_BRING_UP},
+		{"hot, its leader is stopped",
+	         {HOT, DOWN, READY, .better_up = true, .dead_since = NOW - 5000 * MS},
+	         DO_START,
+	         APP_NORMAL},
+		{"but another drives",
+	         {HOT, DOWN, READY, .better_up = true, .dead_since = NOW - 5000 * MS,
+	          .driver = true},
+	         DO_WAIT,
+	         0,
+	         3000 * MS},
 		{"a better one is waited for",
 	         {PLAIN, DOWN, EMPTY, .better_missing = true, .grace_until = NOW + 9 * MS},
 	         DO_WAIT,
@@ -224,6 +249,10 @@ static void test_dead_here(void **state)
 	         {PLAIN, DEAD_HERE(HELD), READY, .served = true},
 	         DO_START,
 	         APP_LOCAL},
+		{"held by the leader before this one, others are up: nobody else sees to it",
+	         {HOT, DEAD_HERE(HELD), READY, .other_up = true, .other_ready = true},
+	         DO_START,
+	         APP_FAILOVER},
 		{"after this leader's restart",
 	         {PLAIN, DEAD_HERE(HELD), READY},
 	         DO_START,
@@ -249,6 +278,12 @@ static void test_dead_here(void **state)
 	         {HOT, DEAD_HERE(HELD), EMPTY, .yielded = true, .driver = true},
 	         DO_WAIT},
 		{"who died", {HOT, DEAD_HERE(HELD), EMPTY, .yielded = true}, DO_WAIT, 0, 50 * MS},
+		{"who died, and held it up: a standby claims",
+	         {HOT, DEAD_HERE(SERVING), EMPTY, .served = true, .other_ready = true,
+	          .dead_since = 0, .driven_until = NOW},
+	         DO_WAIT,
+	         0,
+	         150 * MS},
 		{"a while ago",
 	         {HOT, DEAD_HERE(HELD), READY, .yielded = true, .dead_since = 0},
 	         DO_START,
@@ -294,7 +329,6 @@ static void test_dead_elsewhere(void **state)
 	          .dead_since = NOW - 1000 * MS},
 	         DO_ACQUIRE,
 	         APP_FAILOVER},
-		{"or holds it", {PLAIN, DEAD_THERE(HELD), EMPTY, .abandoned = false}, DO_WAIT},
 		{"or has let it go", {PLAIN, DEAD_THERE(HELD), EMPTY}, DO_ACQUIRE, APP_FAILOVER},
 		{"a better one comes first",
 	         {PLAIN, DEAD_THERE(SERVING), EMPTY, .better_up = true},
@@ -328,7 +362,11 @@ static void test_dead_elsewhere(void **state)
 		{"failed over, failed there",
 	         {PLAIN, DEAD_THERE(MOVING), EMPTY, .failover_timeout = -1},
 	         DO_ACQUIRE},
-		{"somebody moves it", {PLAIN, DEAD_THERE(MOVING), EMPTY, .driver = true}, DO_WAIT},
+		{"somebody moves it",
+	         {PLAIN, DEAD_THERE(MOVING), EMPTY, .driver = true},
+	         DO_WAIT,
+	         0,
+	         3000 * MS},
 		{"dependencies",
 	         {PLAIN, DEAD_THERE(SERVING), EMPTY, .dependencies = false},
 	         DO_WAIT},
@@ -342,6 +380,54 @@ static void test_dead_elsewhere(void **state)
 		{"gave up, nobody else",
 	         {PLAIN, DEAD_THERE(SERVING), EMPTY, .gave_up = true, .dead_since = 0},
 	         DO_RETRY},
+	};
+
+	(void)state;
+	RUN(cases);
+}
+
+/* A leader that has held is left alone, for as long as it may need. */
+static void test_held_elsewhere(void **state)
+{
+	static const struct step_case cases[] = {
+		{"a leader has held",
+	         {PLAIN, DEAD_THERE(HELD), EMPTY, .abandoned = false},
+	         DO_WAIT,
+	         0,
+	         7000 * MS},
+		{"and is stopped",
+	         {PLAIN, DEAD_THERE(HELD), EMPTY, .abandoned = false,
+	          .dead_since = NOW - 7000 * MS},
+	         DO_ACQUIRE,
+	         APP_FAILOVER},
+		{"and is stopped, a better one comes first",
+	         {PLAIN, DEAD_THERE(HELD), EMPTY, .abandoned = false, .better_up = true,
+	          .dead_since = NOW - 7000 * MS},
+	         DO_WAIT,
+	         0,
+	         150 * MS},
+		{"and is stopped, hot: claims by itself",
+	         {HOT, DEAD_THERE(HELD), READY, .abandoned = false,
+	          .dead_since = NOW - 7000 * MS},
+	         DO_WAIT,
+	         0,
+	         150 * MS},
+		{"and is stopped, somebody moves it",
+	         {PLAIN, DEAD_THERE(HELD), EMPTY, .abandoned = false, .driver = true,
+	          .dead_since = NOW - 7000 * MS},
+	         DO_WAIT,
+	         0,
+	         3000 * MS},
+		{"and is stopped, as somebody was who moved it",
+	         {HOT, DEAD_THERE(HELD), READY, .abandoned = false, .driven_until = NOW - 50 * MS,
+	          .dead_since = NOW - 9000 * MS},
+	         DO_WAIT,
+	         0,
+	         100 * MS},
+		{"and is stopped, not permitted here",
+	         {PLAIN, DEAD_THERE(HELD), EMPTY, .abandoned = false, .permitted = false,
+	          .dead_since = 0},
+	         DO_WAIT},
 	};
 
 	(void)state;
@@ -394,6 +480,7 @@ int main(void)
 		cmocka_unit_test(test_down),        cmocka_unit_test(test_child_owns),
 		cmocka_unit_test(test_leader_owns), cmocka_unit_test(test_other_owns),
 		cmocka_unit_test(test_dead_here),   cmocka_unit_test(test_dead_elsewhere),
+		cmocka_unit_test(test_held_elsewhere),
 		cmocka_unit_test(test_every_view),
 	};
 

@@ -5,13 +5,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -357,6 +362,67 @@ static void test_way_is_kept(void **state)
 	assert_int_equal(f->set.way, f->way);
 }
 
+/* The ring's calls fail from here on, in this process. */
+static int fail_ring(int error)
+{
+	struct sock_filter f[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_enter, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (unsigned)error),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {.len = sizeof(f) / sizeof(f[0]), .filter = f};
+
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* In a child: the number of the first thing that is not so. */
+static int go_on_without_ring(struct fixture *f, int error)
+{
+	struct wait_word word = at(f, 0, 0);
+	struct waitset w;
+	int rc;
+
+	waitset_init(&w, 0);
+	if (waitset_wait(&w, &word, 1, f->epoll, clock_ns() + MS) != 0)
+		return 1;
+	if (w.way != WAY_URING)
+		return 0;
+	if (!fail_ring(error))
+		return 2;
+	do { /* may be told of both for nothing */
+		rc = waitset_wait(&w, &word, 1, f->epoll, clock_ns() + MS);
+	} while (rc > 0);
+	if (rc < 0 || w.way == WAY_URING)
+		return 3;
+	if (eventfd_write(f->event, 1) < 0 || waitset_wait(&w, &word, 1, f->epoll, -1) != WAIT_FD)
+		return 4;
+	atom_store_seq(word.word, 1);
+	if (!(waitset_wait(&w, &word, 1, f->epoll, -1) & WAIT_WORD))
+		return 5;
+	waitset_finish(&w);
+	return 0;
+}
+
+/* The kernel has no memory for the ring, or its completions overflow: another way is taken. */
+static void test_ring_that_fails(void **state)
+{
+	static const int errors[] = {EAGAIN, EBUSY, ENOMEM};
+	struct fixture *f = *state;
+	eventfd_t n;
+
+	for (unsigned i = 0; i < 3; i++) {
+		atom_store_seq(&f->common->word[0], 0);
+		(void)eventfd_read(f->event, &n);
+		f->child = fork();
+		if (f->child == 0) {
+			alarm(TIME_LIMIT_S);
+			_exit(go_on_without_ring(f, errors[i]));
+		}
+		child_ends_well(f);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +443,7 @@ int main(void)
 		EACH_WAY(test_unmapped_while_armed),
 		FD_WAYS(test_descriptors_close_on_exec),
 		FD_WAYS(test_way_is_kept),
+		cmocka_unit_test_setup_teardown(test_ring_that_fails, setup_uring, teardown),
 		cmocka_unit_test_setup_teardown(test_environment, setup_helper, teardown),
 	};
 

@@ -184,6 +184,32 @@ static void a_stop_comes_between_whole_replies(void **state)
 	assert_int_equal(with_service(stopped), 0);
 }
 
+static void stopped_unread(heir_t *h)
+{
+	int a = client(), b = client(), c = client();
+	say(a, "set n 1\r\n");
+	say(b, "ping\r\n");
+	say(c, "ping\r\n");
+	hear(h, a, "+OK\r\n");
+	hear(h, b, "+PONG\r\n");
+	hear(h, c, "+PONG\r\n");
+	say(a, "incr n\r\nincr n\r\n"); /* nobody has looked at it when the stop comes */
+	say(b, "get n");
+	shutdown(c, SHUT_WR);
+	stop_service(h);
+	hear(h, a, ":2\r\n:3\r\n");
+	hear_end(h, a);
+	hear_end(h, b);
+	hear_end(h, c);
+}
+
+static void what_came_before_a_stop_is_answered(void **state)
+{
+	(void)state;
+	client_set_up();
+	assert_int_equal(with_service(stopped_unread), 0);
+}
+
 static void stopped_owner(heir_t *h)
 {
 	int a = client();
@@ -275,6 +301,7 @@ int main(void)
 		cmocka_unit_test(a_client_that_does_not_read_gets_it_all_later),
 		cmocka_unit_test(limits_have_errors),
 		cmocka_unit_test(a_stop_comes_between_whole_replies),
+		cmocka_unit_test(what_came_before_a_stop_is_answered),
 		cmocka_unit_test(a_stopped_owner_does_not_wait_for_itself),
 		cmocka_unit_test(a_client_that_is_gone_leaves_nothing),
 		cmocka_unit_test(without_descriptors_clients_wait),

@@ -416,6 +416,31 @@ static void corrupt_bytes(void **state)
 	assert_true(noticed > 1000);
 }
 
+/* A chain that bites its tail ends, whatever number of entries the table is said to have. */
+static void endless_chain(void **state)
+{
+	struct slice got;
+	(void)state;
+	assert_int_equal(table_set(&table, word("a"), word("1")), 0);
+	end(false);
+	assert_int_equal(table_get(&table, word("a"), &got), 1);
+	uint64_t count = UINT64_MAX, *bucket = (uint64_t *)(void *)region;
+	size_t counted = 3 * sizeof(count); /* as table.c has it: magic, size, seed, count */
+	assert_int_equal(bucket[3], 1);
+	memcpy(region + counted, &count, sizeof(count));
+	size_t buckets = SIZE / 128, first = 320 / sizeof(*bucket);
+	uint64_t found = 0; /* {generation, ref} of the one entry */
+	for (size_t i = 0; i < buckets; i++)
+		found |= bucket[first + i];
+	assert_int_equal((uint32_t)found, 1);
+	for (size_t i = 0; i < buckets; i++)
+		bucket[first + i] = found;
+	uint32_t ref = (uint32_t)(found >> 32);
+	memcpy((char *)(uintptr_t)got.data - 1 - 16, &ref, sizeof(ref)); /* next, before key and sizes */
+	alarm(20);
+	assert_int_equal(table_get(&table, word("another"), &got), HEIR_ECORRUPT);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_fresh, finish)
 
 int main(void)
@@ -431,6 +456,7 @@ int main(void)
 		TEST(clearing_marks_little),
 		TEST(the_generation_wraps),
 		TEST(corrupt_bytes),
+		TEST(endless_chain),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -16,9 +16,13 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "proc/move.h"
+#include "state/control.h"
 #include "support/domain.h"
 
 #define SECOND INT64_C(1000000000)
+
+static char lose_move_arg[1]; /* of serve() */
 
 /* The counter: "inc" adds one and answers it; "get" answers it. Other words make it misbehave. */
 static int handle(heir_t *h, const struct heir_message *m, void *arg)
@@ -62,6 +66,17 @@ static int fail_phase(heir_t *h, const char *phase, const struct heir_start *sta
 	return 0;
 }
 
+/* It has been late, and another has gone on: in "first". What comes after is not done. */
+static int lose_move(heir_t *h, const char *phase, const struct heir_start *start, void *arg)
+{
+	struct move_word other = {.slot = handle_slot(atom_load_seq(&h->shm.nodes[2].leader)), .until = INT64_MAX};
+	(void)arg;
+
+	if (start->type == HEIR_TAKEOVER && strcmp(phase, "first") == 0)
+		atom_store_seq(&h->shm.apps[0].move, move_pack(other));
+	return strcmp(phase, "second") == 0 && start->type == HEIR_TAKEOVER ? -56 : 0;
+}
+
 static int serve(void *arg)
 {
 	struct heir_worker w = {.size = sizeof(w), .version = 1, .handle = handle};
@@ -69,7 +84,7 @@ static int serve(void *arg)
 	int rc;
 
 	if (arg)
-		w.start_phase = fail_phase;
+		w.start_phase = arg == lose_move_arg ? lose_move : fail_phase;
 	if (heir_worker_open(&w, NULL, &h))
 		return 90;
 	rc = heir_serve(h);
@@ -122,6 +137,15 @@ static int setup_fail(void **state)
 
 	*state = f;
 	start_pair(f, NULL, (void *)1);
+	return 0;
+}
+
+static int setup_lose(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	start_pair(f, &(struct domain_options){.steps = {"start", "first", "second", "switch", "go"}}, lose_move_arg);
 	return 0;
 }
 
@@ -280,6 +304,41 @@ static void test_switch_back(void **state)
 	assert_string_equal(ask(f->h, "inc"), "2 a");
 }
 
+/* A driver that is not in the move word any more gives up before the switch, and leaves that word alone. */
+static void test_lost_move(void **state)
+{
+	struct fixture *f = *state;
+	struct heir_move m;
+
+	assert_string_equal(ask(f->h, "inc"), "1 a");
+	assert_int_equal(heir_takeover(f->h, "app", "b", 0, 5 * SECOND, &m), HEIR_EFAILED);
+	assert_int_equal(m.result, HEIR_ABORTED);
+	assert_int_equal(m.error, HEIR_EBUSY);
+	assert_string_equal(m.failed_step, "second");
+	assert_string_equal(ask(f->h, "inc"), "2 a");
+	assert_int_equal(move_unpack(atom_load_seq(&f->d.shm.apps[0].move)).slot, handle_slot(f->d.leader[2]));
+}
+
+/* Held, it serves until it is told to stop: its leader may be stopped before it does. */
+static void test_serves_held(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t old, now = 0;
+
+	assert_string_equal(ask(f->h, "inc"), "1 a");
+	assert_int_equal(control_apply(&f->d.shm.apps[0].control, &old, &now, control_hold,
+				       control_unpack(atom_load_seq(&f->d.shm.apps[0].control)).owner),
+			 0);
+	control_wake_generation(&f->d.shm.apps[0].control);
+	for (int i = 2; i <= 50; i++) {
+		char expect[32];
+
+		snprintf(expect, sizeof(expect), "%d a", i);
+		assert_string_equal(ask(f->h, "inc"), expect);
+	}
+	assert_int_equal(control_unpack(now).phase, PHASE_HELD);
+}
+
 static void test_many_moves(void **state)
 {
 	struct fixture *f = *state;
@@ -320,6 +379,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_poison, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fatal_signal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_switch_back, setup_fail, teardown),
+		cmocka_unit_test_setup_teardown(test_lost_move, setup_lose, teardown),
+		cmocka_unit_test_setup_teardown(test_serves_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_moves, setup, teardown),
 	};
 

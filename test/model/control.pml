@@ -33,6 +33,7 @@
  *                      its view of the state includes that commit
  *   8 ends             the state graph has no cycle, so every run ends. With 4 that is liveness,
  *                      and it assumes no fairness but that something moves as long as something can
+ *   9 one driver       nobody switches for a move whose place another has taken, and switched
  *
  * Time. A deadline passes when the process that is waited for is stopped, and that process may go
  * on at once: so deadlines also pass too early. A process that is stopped for ever (HALTS) between
@@ -96,6 +97,8 @@
 #define NO_DEADLINES 524288	/* a target or leader that is stopped is waited for */
 #define NO_BACKSTOP 1048576	/* or leaves others asleep, as their sleep is not timed */
 #define SLOT_REUSED 2097152	/* a slot is given away while a control word names it */
+#define SWITCH_UNASKED 4194304	/* a target does not look, behind its load, whether it drives */
+#define HELD_SILENT 8388608	/* an owner serves nothing in HELD */
 
 #ifndef MUTANT
 #define MUTANT 0
@@ -104,7 +107,7 @@
 
 /* A check is an assertion with the number of its property. PROPERTIES: the set that is checked. */
 #ifndef PROPERTIES
-#define PROPERTIES 254
+#define PROPERTIES 766
 #endif
 #define check(number, e) assert((e) || !(PROPERTIES & (1 << number)))
 
@@ -230,6 +233,7 @@ byte committed;		/* the last message committed */
 byte image[2];		/* the state as it was then */
 byte inside;		/* who is between begin and commit, or undoing; a bit each */
 byte writer;		/* who began the transaction that is open */
+byte passed;		/* who was not asked, or its place taken, when another switched; a bit each */
 
 #define is_dead(i)	((dead & LIFE(i)) != 0)
 #define stopped(i)	(fate[i] == STOPPED || fate[i] == HALTED)
@@ -386,6 +390,7 @@ look:
 		if :: driver == me -> goto put_down :: else fi;
 		sleep_on = FUTEX_A | lives(w, me);
 		if :: head == MESSAGES -> goto sleep :: else fi;
+		if :: mutant(HELD_SILENT) && PHASE(w) == HELD -> goto sleep :: else fi;
 		if :: may_begin(w, me) -> goto begin :: else fi;
 		if :: undriven(me) && !mutant(WANT_STAYS) -> goto unwant :: else fi;
 		d = driver;
@@ -399,8 +404,18 @@ sleep:	/* compares and sleeps in one step */
 			asleep_on[me] = 0; goto look
 	};
 
-asked:	/* drives from now on; or is refused, since another one drives */
-	atomic { bell[me] = false; if :: undriven(me) -> driver = me :: else fi; goto look };
+asked:	/* drives from now on; or is refused, since another one drives. One that is late may be ended */
+	atomic {
+		bell[me] = false;
+		if :: undriven(me) :: else -> goto look fi;
+		if
+		:: driver != NONE && driver != me && stopped(driver) && driver != OWNER(word) ->
+			fate[driver] = DYING
+		:: true
+		fi;
+		driver = me; passed = passed & ~LIFE(me);
+		goto look
+	};
 
 want:
 	atomic { if :: CAS(SET_WANT(w)) :: else fi; goto look };
@@ -424,9 +439,16 @@ fence:	/* through the pidfd. Who needs to know that it is dead waits for its lif
 	atomic { if :: !is_dead(OWNER(w)) -> fate[OWNER(w)] = DYING :: else fi; goto look };
 
 switch:
+	if
+	:: mutant(SWITCH_UNASKED) -> atomic { w = word; if :: may_switch(w, me) :: else -> goto look fi }
+	:: else
+	fi;
 	atomic {
 		if
-		:: CAS(SWITCH(w, me)) -> old = (PHASE(w) == MOVING -> me : OWNER(w))
+		:: CAS(SWITCH(w, me)) ->
+			check(9, !(passed & LIFE(me)));
+			passed = (LIFE(A) | LIFE(B) | LIFE(C)) & ~LIFE(me) & ~LIFE(driver);
+			old = (PHASE(w) == MOVING -> me : OWNER(w))
 		:: else -> goto look
 		fi
 	};

@@ -185,6 +185,39 @@ static void test_damaged(void **state)
 }
 
 /* A state file of a domain that is not there any more does not become the next one's. */
+/* Invariant 11: a text that is not what the segment was carved by. */
+static void test_other_text(void **state)
+{
+	struct conf *conf = NULL, *again = (struct conf *)&conf;
+	struct shm shm = {0};
+	char was[4096], *at;
+	(void)state;
+
+	assert_int_equal(make(file, &conf), BUILD_MADE);
+	conf_free(conf);
+	assert_int_equal(shm_attach(&shm, domain, 1), 0);
+	assert_int_equal(build_conf(&shm, &conf), 0);
+	conf_free(conf);
+	at = strstr(shm.conf, "\"c\"");
+	assert_non_null(at);
+	at[1] = 'd'; /* another name for a node */
+	assert_int_equal(build_conf(&shm, &again), HEIR_ECORRUPT);
+	at[1] = 'c';
+	assert_true(shm.limits.conf <= sizeof(was));
+	memcpy(was, shm.conf, shm.limits.conf);
+	memset(shm.conf, 0, shm.limits.conf);
+	snprintf(shm.conf, shm.limits.conf, "{nodes: [a, b, c, d, e], applications: {x: {supervisor: {children: "
+	                                    "[{id: x, exec: [x], ready: exec}]}}}}");
+	assert_int_equal(build_conf(&shm, &again), HEIR_ECORRUPT);
+	assert_ptr_equal(again, (struct conf *)&conf);
+	memcpy(shm.conf, was, shm.limits.conf);
+	assert_int_equal(build_conf(&shm, &conf), 0);
+	conf_free(conf);
+	shm.apps[0].roles--;
+	assert_int_equal(build_conf(&shm, &again), HEIR_ECORRUPT);
+	shm_detach(&shm);
+}
+
 static void test_leftovers(void **state)
 {
 	char path[128], stale[192];
@@ -239,6 +272,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_contents, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_found_and_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_text, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_leftovers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_race, setup, teardown),
 	};

@@ -353,20 +353,29 @@ static int setup(void **state)
 	return 0;
 }
 
+static void kill_one(pid_t pid, void *arg)
+{
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	++*(int *)arg;
+}
+
 static int kill_all(void)
 {
-	pid_t pids[256];
-	int count, killed = 0;
+	int killed = 0, before;
 
 	/* This process is a subreaper: what loses its parent becomes its child. */
-	while ((count = spawn_children(pids, 256)) > 0) {
-		for (int i = 0; i < count; i++)
-			(void)kill(pids[i], SIGKILL);
-		for (int i = 0; i < count; i++)
-			(void)waitpid(pids[i], NULL, 0);
-		killed += count;
-	}
+	do {
+		before = killed;
+		(void)spawn_children(kill_one, &killed);
+	} while (killed > before);
 	return killed;
+}
+
+static void count_one(pid_t pid, void *arg)
+{
+	(void)pid;
+	++*(int *)arg;
 }
 
 /* The domain is stopped in order; nothing may be left. */
@@ -381,13 +390,14 @@ static void stop_up(void)
 
 static void expect_nothing_left(void)
 {
-	pid_t pids[16];
+	int children = 0;
 	char path[128];
 	struct stat st;
 
 	while (waitpid(-1, NULL, WNOHANG) > 0)
 		;
-	assert_int_equal(spawn_children(pids, 16), 0);
+	assert_int_equal(spawn_children(count_one, &children), 0);
+	assert_int_equal(children, 0);
 	assert_int_equal(shm_path(domain, path, sizeof(path)), 0);
 	assert_int_equal(stat(path, &st), -1);
 }

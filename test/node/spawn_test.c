@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
-/* One process started: its descriptors, its environment, its signals, its end, and what it leaves
- * behind. */
+/* One process started: its descriptors, its environment, its signals, and its
+ * end. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -132,17 +132,19 @@ static void test_descriptors_and_environment(void **state)
 	assert_int_equal(pipe2(a, O_CLOEXEC) | pipe2(b, O_CLOEXEC) | pipe2(out, O_CLOEXEC), 0);
 	environ_set(&env, "LISTEN_PID", "%0*d", SPAWN_PID_WIDTH, 0);
 	environ_set(&env, "LISTEN_PID", "%0*d", SPAWN_PID_WIDTH, 0);
+	environ_set(&env, "WATCHDOG_PID", "%0*d", SPAWN_PID_WIDTH, 0);
 	/* Each other's numbers: neither may be overwritten before it is moved. */
 	fds[0] = (struct spawn_fd){a[1], b[1]};
 	fds[1] = (struct spawn_fd){b[1], a[1]};
 	spawn = (struct spawn){.fds = fds,
 	                       .fd_count = 2,
 	                       .out = out[1],
-	                       .listen_pid = environ_value(&env, "LISTEN_PID")};
+	                       .own_pid = {environ_value(&env, "LISTEN_PID"),
+	                                   environ_value(&env, "WATCHDOG_PID")}};
 	snprintf(text, sizeof(text),
-	         "echo to-b >&%d; echo to-a >&%d; [ \"${LISTEN_PID#%%0}\" ] && expr $LISTEN_PID + "
-	         "0; echo $$; ls /proc/$$/fd | tr '\\n' ' ';"
-	         " cut -d' ' -f5 /proc/$$/stat; grep SigBlk /proc/$$/status; kill -9 $$",
+	         "echo to-b >&%d; echo to-a >&%d; echo $LISTEN_PID $WATCHDOG_PID; "
+	         "echo $$; ls /proc/$$/fd;"
+	         " cut -d' ' -f5 /proc/$$/stat; grep SigBlk /proc/self/status; kill -9 $$",
 	         a[1], b[1]);
 	start(text, &spawn, &s);
 	close(a[1]);
@@ -158,8 +160,8 @@ static void test_descriptors_and_environment(void **state)
 		char expected[256];
 
 		snprintf(expected, sizeof(expected),
-		         "%d\n%d\n0 1 2 %d %d %d\nSigBlk:\t0000000000000000\n", (int)s.pid,
-		         (int)s.pid, a[1] < b[1] ? a[1] : b[1], a[1] < b[1] ? b[1] : a[1],
+		         "%d %d\n%d\n0\n1\n2\n%d\n%d\n%d\nSigBlk:\t0000000000000000\n", (int)s.pid,
+		         (int)s.pid, (int)s.pid, a[1] < b[1] ? a[1] : b[1], a[1] < b[1] ? b[1] : a[1],
 		         (int)s.pid);
 		assert_string_equal(text, expected);
 	}
@@ -189,41 +191,6 @@ static void test_environment(void **state)
 	assert_non_null(environ_value(&env, "PATH"));
 	assert_int_equal(env.error, 0);
 	unsetenv("NOTIFY_SOCKET");
-}
-
-static int is_known(pid_t pid, void *arg)
-{
-	return pid == *(pid_t *)arg;
-}
-
-/* A helper that has left its parent, its group and its session is found by its environment, and
- * killed. */
-static void test_adopted(void **state)
-{
-	struct spawn spawn = {.out = -1};
-	struct spawned s;
-	int ends[2];
-	char text[64];
-	pid_t helper;
-
-	(void)state;
-	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	spawn.out = ends[1];
-	start("setsid sh -c 'echo $$; exec sleep 1000 >/dev/null' & wait", &spawn, &s);
-	close(ends[1]);
-	assert_true(read(ends[0], text, sizeof(text)) > 1);
-	helper = (pid_t)atoi(text);
-	assert_true(helper > 1);
-	kill(s.pid, SIGKILL);
-	(void)end_of(&s);
-	assert_int_equal(spawn_kill_adopted("d", "n", "other", is_known, &s.pid), 0);
-	assert_int_equal(spawn_kill_adopted("d", "n", "app", is_known, &helper), 0);
-	assert_int_equal(kill(helper, 0), 0);
-	assert_int_equal(spawn_kill_adopted("d", "n", "app", is_known, &s.pid), 1);
-	assert_int_equal(waitpid(helper, NULL, 0), helper);
-	assert_int_equal(spawn_kill_adopted("d", "n", "app", is_known, &s.pid), 0);
-	close(ends[0]);
 }
 
 /* A child does not outlive the process that started it, unless it is meant to. */
@@ -273,14 +240,20 @@ static void test_notify(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(address[0], '@');
-	assert_false(notify_heard_ready(fd));
+	assert_int_equal(notify_hear(fd), 0);
 	notify_say("READY=1"); /* nobody is named */
 	setenv("NOTIFY_SOCKET", address, 1);
 	notify_say("STATUS=READY=1");
-	assert_false(notify_heard_ready(fd));
+	assert_int_equal(notify_hear(fd), 0);
 	notify_say("STATUS=x\nREADY=1\nMAINPID=3");
-	assert_true(notify_heard_ready(fd));
-	assert_false(notify_heard_ready(fd));
+	assert_int_equal(notify_hear(fd), NOTIFY_READY);
+	assert_int_equal(notify_hear(fd), 0);
+	notify_say("WATCHDOG=1");
+	notify_say("WATCHDOG=11");
+	assert_int_equal(notify_hear(fd), NOTIFY_ALIVE);
+	notify_say("READY=1\n");
+	notify_say("WATCHDOG=trigger");
+	assert_int_equal(notify_hear(fd), NOTIFY_READY | NOTIFY_FAILED);
 	unsetenv("NOTIFY_SOCKET");
 	close(fd);
 }
@@ -292,11 +265,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_exec_failure, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_descriptors_and_environment, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_environment, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_adopted, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dies_with_its_parent, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_notify, setup, teardown),
 	};
 
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		return 1;
 	(void)close_range(3, ~0U, 0); /* what the caller left open would be seen in the children */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -233,7 +233,7 @@ static void test_stopped_burier(void **state)
 			control_apply(&d.shm.apps[0].control, &old, &now, control_name_heir, slot),
 			0);
 		atom_store_seq(&d.shm.apps[0].move,
-			       move_pack((struct move_word){.slot = slot, .sequence = 5}));
+			       move_pack((struct move_word){.slot = slot, .step = 5}));
 		burier = domain_fork(&d, NULL, bury_as_child, &burial);
 		end = points_wait(burier, &status);
 		if (end == POINTS_STOPPED) {
@@ -326,11 +326,13 @@ static int own_and_stop(void *arg)
 	return 0;
 }
 
-/* The slot of an owner is not given away before the next owner has claimed and redone. Invariant 1
+/*
+ * The slot of an owner is not given away before the next owner has claimed and redone. Invariant 1. Who called that
+ * process itself is told at once: it may be who is to claim.
  */
 static void test_owner_waits_for_claim(void **state)
 {
-	pid_t pid = domain_fork(&d, NULL, own_and_stop, NULL);
+	pid_t pid = domain_fork(&d, NULL, own_and_stop, NULL), caller;
 	struct acquired got;
 	uint64_t owner;
 	int status;
@@ -338,9 +340,12 @@ static void test_owner_waits_for_claim(void **state)
 
 	assert_int_equal(points_wait(pid, &status), POINTS_STOPPED);
 	owner = slot_handle(&d.shm, owner_control(&d.shm).owner);
+	caller = begin_call("app@b");
 	domain_kill(&d, pid);
 	assert_int_equal(bury(&d.shm, handle_slot(d.leader[0]), owner), 0);
 	assert_int_equal(slot_handle(&d.shm, handle_slot(owner)), owner);
+	assert_int_equal(points_wait(caller, &status), POINTS_ENDED); /* bounded by its alarm */
+	assert_int_equal(status, WAS_DEAD);
 	assert_int_equal(owner_acquire(server, ACQUIRE_CLAIM, &got), 0);
 	owner_serve(server);
 	assert_int_equal(bury(&d.shm, handle_slot(d.leader[0]), owner), 1);

@@ -504,53 +504,6 @@ static void test_release(void **state)
 	heir_close(client);
 }
 
-static int drive(void *arg)
-{
-	heir_t *h = owner_open(d.name, 1);
-	(void)arg;
-
-	MUST(move_begin(&h->shm, 0, h->self, HEIR_TAKEOVER, 1, 2, NULL) == 0);
-	raise(SIGSTOP);
-	move_end(&h->shm, 0, h->self); /* not its own any more */
-	return 0;
-}
-
-static void test_moves(void **state)
-{
-	heir_t *c = owner_open(d.name, 2);
-	struct move_word m, winner = {0};
-	pid_t b = domain_fork(&d, NULL, drive, NULL);
-	int status;
-	(void)state;
-
-	for (uint32_t i = 0; i < 4096; i++) {
-		m = (struct move_word){i & 0xfff, i & 0xff,	  i & 0xf,
-				       i & 0x1f,  (i + 1) & 0x1f, (0xffffff - i) & 0xffffff};
-		struct move_word u = move_unpack(move_pack(m));
-
-		assert_memory_equal(&u, &m, sizeof(m));
-	}
-	assert_int_equal(points_wait(b, &status), POINTS_STOPPED);
-	/* The first wins; the second is told of it, though the winner is stopped. */
-	assert_int_equal(move_begin(&d.shm, 0, c->self, HEIR_TAKEOVER, 1, 3, &winner), HEIR_EBUSY);
-	assert_int_equal(winner.to, 2);
-	assert_int_equal(winner.type, HEIR_TAKEOVER);
-	assert_true(move_driver_alive(&d.shm, 0));
-	move_step(&d.shm, 0, c->self, 3, SECOND);
-	move_end(&d.shm, 0, c->self);
-	assert_int_equal(move_unpack(atom_load_seq(&d.shm.apps[0].move)).step, 0);
-	domain_kill(&d, b);
-	/* Invariant 2: whoever finds the driver dead replaces it. */
-	assert_false(move_driver_alive(&d.shm, 0));
-	assert_int_equal(move_begin(&d.shm, 0, c->self, HEIR_FAILOVER, 1, 3, &winner), 0);
-	assert_true(move_driver_alive(&d.shm, 0));
-	move_step(&d.shm, 0, c->self, 3, SECOND);
-	assert_int_equal(move_unpack(atom_load_seq(&d.shm.apps[0].move)).step, 3);
-	move_end(&d.shm, 0, c->self);
-	assert_false(move_driver_alive(&d.shm, 0));
-	heir_close(c);
-}
-
 /* Invariant 6: failovers beyond the intensity are refused, and counted anew after the period. */
 /* Whoever may claim is told, and nobody else, so that one between its look and its sleep does not sleep. */
 static void test_nudge(void **state)
@@ -612,7 +565,6 @@ int main(void)
 						txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_claims_at_once, txnfix_setup, txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_release, txnfix_setup, txnfix_teardown),
-		cmocka_unit_test_setup_teardown(test_moves, txnfix_setup, txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_nudge, txnfix_setup, txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_failover_count, txnfix_setup, txnfix_teardown),
 	};

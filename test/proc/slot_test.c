@@ -467,6 +467,32 @@ static void test_fence_in_vain(void **state)
 	assert_true(handle_alive(&d.shm, d.leader[2]));
 }
 
+/* Whatever word stands there, an index is within the limits, or none. Invariant 11 */
+static void test_any_place(void **state)
+{
+	uint32_t slot = handle_slot(d.leader[2]);
+	atom64 *word = &d.shm.slots[slot].place;
+	uint64_t was = atom_load_relaxed(word);
+	struct slot_place p;
+	(void)state;
+
+	for (unsigned i = 0; i < 100000; i++) {
+		uint64_t any = i * UINT64_C(0x9e3779b97f4a7c15);
+
+		any = i % 3 ? any : i % 2 ? any | UINT32_MAX : (any & ~UINT64_C(0xffffffff)) | 1u << 31;
+		atom_store_relaxed(word, any);
+		p = slot_place(&d.shm, slot);
+		assert_in_range(p.node + 1, 0, d.shm.limits.nodes);
+		assert_in_range(p.app + 1, 0, d.shm.limits.apps);
+		assert_in_range(p.role + 1, 0, d.shm.limits.roles);
+	}
+	atom_store_relaxed(word, was);
+	p = slot_place(&d.shm, slot);
+	assert_true(p.kind == KIND_LEADER && p.node == 2 && p.app == -1 && p.role == -1);
+	assert_int_equal(slot_place(&d.shm, 0).node, -1);
+	assert_int_equal(slot_place(&d.shm, d.shm.limits.slots).node, -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -491,6 +517,7 @@ int main(void)
 						slotfix_teardown),
 		cmocka_unit_test_setup_teardown(test_fence_in_vain, slotfix_setup,
 						slotfix_teardown),
+		cmocka_unit_test_setup_teardown(test_any_place, slotfix_setup, slotfix_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

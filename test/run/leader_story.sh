@@ -47,6 +47,33 @@ story_a_leader_killed_while_stopped() {
 	expect 'a call' "$(call svc 'add 1')" 1
 }
 
+# What its children have started is found by whoever has the application next, in the middle of an exec too, and
+# ended before it is started there.
+story_a_killed_leader_leaves_no_helper() {
+	config <<-END
+		applications:
+		  svc: {standby: hot, failovers: {intensity: 100, period: 60s}, supervisor: {intensity: 50, period: 60s, children: [
+		    {id: server, exec: [bash, -c, 'setsid sh loop & exec story_worker'], names: [svc], state: 4KiB}]}}
+	END
+	echo '[ "$1" ] || echo $$ > helper.$HEIR_NODE; exec sh loop again' > loop
+	local n helper
+	up
+	for n in a b; do
+		wait_protected svc
+		wait_on svc $n
+		until_true 'its helper has begun' test -s helper.$n
+		helper=$(cat helper.$n)
+		kill -KILL "$UP" # who would end it as an orphan
+		ends "$UP"
+		kill -KILL "$(leader $n)"
+		ends "$helper"
+		expect 'a call' "$(call svc 'add 1' > /dev/null && app_node svc)" "$([ $n = a ] && echo b || echo a)"
+		rm helper.$n
+		: > up.log
+		up
+	done
+}
+
 story_up_is_killed_and_a_new_one_adopts() {
 	service
 	local picture
@@ -81,13 +108,87 @@ story_up_and_a_leader_are_killed() {
 	expect 'the counter' "$(call svc get)" 1
 }
 
+# What a second one says is an error, and nothing is touched by it.
+story_up_of_a_domain_that_is_up() {
+	service
+	local picture
+	picture=$(status .)
+	expect_exit 1 heir up -f heir.yaml
+	expect_match 'what it says' "$OUT" "*domain $DOMAIN is up already*process $UP,*heir down -d $DOMAIN*"
+	expect_exit 1 heir up
+	expect_exit 1 heir up --detach -f heir.yaml
+	expect 'nothing has changed' "$(status .)" "$picture"
+	expect 'a call' "$(call svc 'add 1')" 1
+}
+
+# Of several that find it without one, one goes on.
+story_up_is_killed_and_several_come() {
+	service
+	local k jobs
+	for _ in 1 2 3 4 5; do
+		kill -KILL "$UP" # and not waited for: who comes next waits until it is gone
+		: > up.log
+		jobs=''
+		for k in 1 2 3 4; do
+			start_up
+			jobs+=" $UP"
+		done
+		until_true 'all but one have ended' one_is_left $jobs
+		UP=$LEFT
+		up_says ' is up: '
+		expect 'refused' "$(grep -c 'is up already' up.log)" 3
+		expect 'adopted' "$(grep -c ' is up: ' up.log)" 1
+	done
+	expect 'a call' "$(call svc 'add 1')" 1
+	kill -KILL "$(leader b)"
+	wait_protected svc
+	heir down > /dev/null
+	ends "$UP"
+	expect_nothing_left
+}
+one_is_left() { # PID...
+	local pid left=()
+	for pid; do
+		is_gone "$pid" || left+=("$pid")
+	done
+	LEFT=${left[0]:-}
+	[ ${#left[@]} = 1 ]
+}
+
+# A program that knows nothing of heir comes first, and so the leader drives. The old instance had served: it
+# has it back, and whoever knows heir in it is told, though both changes came faster than it looked.
+story_a_led_target_that_fails_gives_it_back() {
+	config <<-END
+		applications:
+		  svc: {step_timeout: 10s, supervisor: {intensity: 50, period: 60s, children: [
+		    {id: program, exec: [sleep, "1000"], ready: exec},
+		    {id: server, exec: [story_worker], names: [svc]}]}}
+	END
+	up
+	wait_on svc a
+	local before old
+	before=$(children svc)
+	old=$(whereis svc .pid)
+	call svc 'add 5' > /dev/null
+	at phase_go.b fail
+	stop "$old"
+	expect_exit 1 heir takeover svc b
+	resume "$old"
+	expect 'the result' "$(last_move svc .result)" switched_back
+	wait_event "regained a svc server $old .*"
+	expect 'served by those who did' "$(runs_on svc a && children svc)" "$before"
+	expect 'the counter' "$(call svc get)" 5
+	allow phase_go.b
+	expect 'a takeover' "$(heir takeover --json svc b | jq -r .result)" done
+}
+
 # A domain all of whose processes have died: its state is adopted.
 story_everything_is_killed_and_the_state_is_adopted() {
 	service
 	call svc 'add 5' > /dev/null
 	at marked stop
 	background "$HEIR" send svc 'add 100'
-	wait_event 'marked a .*'
+	wait_event 'marked a .* 105'
 	# shellcheck disable=SC2046
 	kill -KILL $(marked_pids)
 	until_true 'all are gone' nobody_left
@@ -99,6 +200,27 @@ story_everything_is_killed_and_the_state_is_adopted() {
 }
 nobody_left() { [ -z "$(marked_pids)" ]; }
 counts() { [ "$(call svc get)" = "$1" ]; }
+
+# The node that had it comes back alone, and holds it to start it again; then another one comes as well, and each
+# could wait for the other.
+story_a_node_that_is_back_first_goes_on() {
+	service
+	heir takeover svc b > /dev/null
+	call svc 'add 5' > /dev/null
+	# shellcheck disable=SC2046
+	kill -KILL $(marked_pids)
+	until_true 'all are gone' nobody_left
+	at init.b block
+	background "$HEIR" node -d "$DOMAIN" b
+	until_true 'b holds it' is_state svc moving
+	: > "$DIR/up.log"
+	start_up
+	until_true 'a stands by' stands_by a
+	allow init.b
+	heir wait svc --timeout 5s || fail 'it is served by nobody'
+	expect 'the counter' "$(call svc get)" 5
+}
+stands_by() { [ "$(instance svc "$1")" = standby ]; }
 
 # Told to stop, a node hands over by a takeover, with no call lost; and returns.
 story_a_node_is_stopped_in_order() {

@@ -63,9 +63,11 @@ story_failing_over_after_the_failover_timeout() {
 	call svc 'add 5' > /dev/null
 	kill -KILL "$UP" # so that nobody starts the node again
 	ends "$UP"
-	local began
+	local began old
+	old=$(owner svc)
 	began=$(uptime_ms)
 	kill -KILL "$(leader a)"
+	ends "$old" # which it does a moment later, and may answer until then
 	background "$HEIR" call --timeout 20s svc 'add 1'
 	finished "$JOB" || fail "call: $OUT"
 	expect 'the counter' "$OUT" 6

@@ -138,8 +138,8 @@ static int free_port(void)
 	return 1;
 }
 
-/* What sd_notify(3) says when a service is ready. */
-static int notify(void)
+/* What sd_notify(3) says, when a service is ready for one. */
+static int notify(const char *text)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	const char *path = getenv("NOTIFY_SOCKET");
@@ -152,18 +152,18 @@ static int notify(void)
 	memcpy(a.sun_path, path, n);
 	if (a.sun_path[0] == '@')
 		a.sun_path[0] = 0;
-	sent = sendto(fd, "READY=1", 7, 0, (struct sockaddr *)(void *)&a,
+	sent = sendto(fd, text, strlen(text), 0, (struct sockaddr *)(void *)&a,
 	              (socklen_t)(offsetof(struct sockaddr_un, sun_path) + n));
 	close(fd);
-	return sent != 7;
+	return sent != (ssize_t)strlen(text);
 }
 
 int story_client(int argc, char **argv, int (*usage)(void))
 {
 	if (argc == 1 && strcmp(argv[0], "free_port") == 0)
 		return free_port();
-	if (argc == 1 && strcmp(argv[0], "notify") == 0)
-		return notify();
+	if (argc <= 2 && strcmp(argv[0], "notify") == 0)
+		return notify(argc == 2 ? argv[1] : "READY=1");
 	if (argc == 2 && strcmp(argv[0], "caller") == 0)
 		return caller(argv[1]);
 	if (argc == 2 && strcmp(argv[0], "fill") == 0)

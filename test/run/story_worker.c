@@ -3,7 +3,7 @@
  * The worker of the stories: a counter, in the state or on its own heap, that says what happens to it and
  * misbehaves when told to. Each callback is a point: it appends "TIME POINT NODE APPLICATION CHILD PID DETAIL"
  * to $STORY_DIR/events, then does what $STORY_DIR/at.POINT.NODE.CHILD, at.POINT.NODE or at.POINT says: die,
- * exit N, fail [CODE], hang, stop (SIGSTOP), block (until that file is gone), exec (become sleep(1)); with
+ * exit N, fail [CODE], hang, spin, stop (SIGSTOP), block (until that file is gone), exec (become sleep(1)); with
  * "once" before it, only this time.
  */
 #include "story_worker.h"
@@ -102,6 +102,9 @@ static int obey(const char *order, const char *path)
 	if (strcmp(order, "hang") == 0)
 		for (;;)
 			pause();
+	if (strcmp(order, "spin") == 0)
+		for (;;)
+			;
 	if (strcmp(order, "stop") == 0)
 		raise(SIGSTOP);
 	if (strcmp(order, "exec") == 0)

@@ -296,7 +296,7 @@ static int gate(void)
 
 static int gate_with(size_t at, const void *bytes, size_t size)
 {
-	unsigned char was[64];
+	unsigned char was[SHM_NAME_MAX + 1];
 	int rc;
 
 	memcpy(was, shm.base + at, size);
@@ -333,6 +333,30 @@ static void test_gate_of_heads(void **state)
 	assert_int_equal(gate_with(offsetof(struct shm_head, limits), garbage, 40), HEIR_ECORRUPT);
 	assert_int_equal(gate_with(offsetof(struct shm_head, limits), &zero, 8), HEIR_ECORRUPT);
 	assert_int_equal(gate(), 0);
+}
+
+/* Invariant 11: what follows the head and never changes. */
+static void test_gate_of_fixed_parts(void **state)
+{
+#define AT(p) ((size_t)((unsigned char *)(p) - shm.base))
+	unsigned char garbage[SHM_NAME_MAX + 1];
+	uint32_t two = 2, many = 100, last = UINT32_MAX;
+	(void)state;
+
+	memset(garbage, 'x', sizeof(garbage));
+	assert_int_equal(gate_with(AT(shm.nodes[1].name), garbage, 64), HEIR_ECORRUPT);
+	assert_int_equal(gate_with(AT(shm.nodes[1].name), garbage, 63), 0);
+	assert_int_equal(gate_with(AT(shm.apps[0].name), garbage, SHM_NAME_MAX + 1), HEIR_ECORRUPT);
+	assert_int_equal(gate_with(AT(shm.apps[0].step[SHM_STEPS_MAX - 1]), garbage, 32), HEIR_ECORRUPT);
+	assert_int_equal(gate_with(AT(shm.roles[0].id), garbage, 64), HEIR_ECORRUPT);
+	assert_int_equal(gate_with(AT(&shm.apps[0].first_role), &two, 4), HEIR_ECORRUPT);
+	assert_int_equal(gate_with(AT(&shm.apps[0].first_role), &last, 4), HEIR_ECORRUPT);
+	assert_int_equal(gate_with(AT(&shm.apps[0].roles), &two, 4), HEIR_ECORRUPT);
+	assert_int_equal(gate_with(AT(&shm.apps[0].lead_role), &two, 4), HEIR_ECORRUPT);
+	assert_int_equal(gate_with(AT(&shm.apps[0].steps), &many, 4), HEIR_ECORRUPT);
+	assert_int_equal(gate_with(AT(&shm.roles[0].app), &two, 4), HEIR_ECORRUPT);
+	assert_int_equal(gate(), 0);
+#undef AT
 }
 
 static void test_gate_of_files(void **state)
@@ -579,6 +603,7 @@ static void test_any_head(void **state)
 	(void)state;
 
 	assert_non_null(copy);
+	memset(copy, 0, size);
 	for (int i = 0; i < 200000; i++) {
 		struct shm other = {0};
 
@@ -609,6 +634,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_publish_race, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_creator_dies, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_gate_of_heads, setup_published, teardown),
+		cmocka_unit_test_setup_teardown(test_gate_of_fixed_parts, setup_published, teardown),
 		cmocka_unit_test_setup_teardown(test_gate_of_files, setup_published, teardown),
 		cmocka_unit_test_setup_teardown(test_gate_of_permissions, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_views, setup_published, teardown),

@@ -34,8 +34,7 @@ static void fill(struct domain *d, const struct domain_options *o)
 	strcpy(a->name, "app");
 	a->roles = s->limits.roles;
 	a->flags = APP_HOT;
-	a->state_size = DOMAIN_STATE;
-	a->undo_size = DOMAIN_STATE;
+	a->state_size = a->undo_size = o->state ? o->state : DOMAIN_STATE;
 	a->step_timeout = o->step_timeout ? o->step_timeout : 2000000000;
 	a->yield_timeout = o->yield_timeout ? o->yield_timeout : 100000000;
 	a->claim_grace = 50000000;
@@ -72,7 +71,7 @@ void domain_init(struct domain *d, const struct domain_options *options)
 	limits.message = o.message ? o.message : 512;
 	limits.buckets = names_buckets_for(names);
 	limits.name_cells = names_cells_for(names, 40, limits.slots);
-	limits.trace = 256;
+	limits.trace = o.trace ? o.trace : 256;
 	shm_unlink(d->name);
 	assert_int_equal(shm_create(&d->shm, d->name, &limits, 1), 0);
 	fill(d, &o);

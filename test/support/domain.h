@@ -23,7 +23,7 @@ struct domain {
 };
 
 struct domain_options {
-	uint32_t cells, message, names, slots, roles;
+	uint32_t cells, message, names, slots, roles, trace, state;
 	uint32_t max_deliveries;
 	const char *steps[SHM_STEPS_MAX]; /* default: start switch takeover go stop_old */
 	uint64_t step_timeout, yield_timeout;

@@ -43,6 +43,8 @@ heir_t *owner_open(const char *domain, int node)
 
 int owner_acquire(heir_t *h, enum acquire_how how, struct acquired *ret)
 {
+	if (how == ACQUIRE_SWITCH) /* which is for who drives; others may have, and be late by now */
+		atom_store_release(&h->shm.apps[0].move, move_pack((struct move_word){.slot = h->slot}));
 	return app_acquire(&h->shm, 0, h->self, how, &h->state, ret);
 }
 
