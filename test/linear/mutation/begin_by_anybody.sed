@@ -1,0 +1,2 @@
+# A transaction that anybody may begin.
+/^int control_begin/,/^}/ s/c->owner != me ||/me == 0 ||/

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: ISC
+# nth_story.sh moves|nodes: the stories in which calls fail. They judge nothing: each step's exit status and output are
+# left in $DIR/step.NAME, and nth.c judges.
+# Needs HEIR, DIR, DOMAIN, PORT in the environment. Says "ready" when the first part is over, reads a line, goes on.
+
+step() { # NAME COMMAND...
+	local name=$1 status=0
+	shift
+	timeout --foreground -s KILL 20 "$@" > "$DIR/step.$name" 2>&1 || status=$?
+	printf '%s %s\n' "$name" "$status" >> "$DIR/steps"
+	return $status
+}
+
+# The pid that a JSON document on standard input has first, killed.
+kill_first() {
+	local pid
+	pid=$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' | head -n 1)
+	[ "${pid:-0}" -gt 1 ] && kill -9 "$pid"
+}
+
+client() { # one request over TCP
+	local reply
+	exec 7<> "/dev/tcp/127.0.0.1/$PORT" && printf 'INCR visits\r\n' >&7 && read -r -t 5 reply <&7
+	exec 7>&-
+} 2> /dev/null
+
+moves() {
+	step call "$HEIR" call -d "$DOMAIN" kv 'INCR visits'
+	step takeover "$HEIR" takeover -d "$DOMAIN" kv b
+	step protected "$HEIR" wait -d "$DOMAIN" --protected --timeout 5s kv
+	"$HEIR" whereis -d "$DOMAIN" --json kv 2> /dev/null | kill_first
+	step again "$HEIR" wait -d "$DOMAIN" --protected --timeout 5s kv
+}
+
+nodes() {
+	client
+	step down_b "$HEIR" down -d "$DOMAIN" b
+	"$HEIR" node -d "$DOMAIN" b > "$DIR/node.log" 2>&1 &
+	step protected "$HEIR" wait -d "$DOMAIN" --protected --timeout 5s kv
+	step stop "$HEIR" stop -d "$DOMAIN" --timeout 10s kv
+	step start "$HEIR" start -d "$DOMAIN" --timeout 10s kv
+	"$HEIR" status -d "$DOMAIN" --json 2> /dev/null | tr '{' '\n' | grep '"name":"a"' | kill_first
+	step again "$HEIR" wait -d "$DOMAIN" --protected --timeout 5s kv
+	client
+	step steps "$HEIR" steps -d "$DOMAIN" --all
+	step names "$HEIR" names -d "$DOMAIN"
+}
+
+step up "$HEIR" up -f "$DIR/heir.yaml" --detach && "$1"
+echo ready
+read -r _
+step down "$HEIR" down -d "$DOMAIN" --timeout 15s
+exit 0
