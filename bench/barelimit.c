@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -18,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -45,12 +47,15 @@ struct shared {
 	_Alignas(64) struct robust_list node; /* of the victim's robust list */
 	word life;
 	_Alignas(64) _Atomic int64_t seen_ns; /* by the caller */
+	_Alignas(64) _Atomic int64_t notice_ns; /* by `new` */
 };
 
 struct barelimit {
 	struct shared *shared;
 	pid_t new, caller;
 	uint32_t number;
+	int64_t notice;
+	struct bareoptions options;
 	char *memory; /* for victims to share */
 	size_t memory_size;
 };
@@ -73,6 +78,12 @@ static bool wait_while(word *w, uint32_t value, int64_t deadline)
 	return true;
 }
 
+static void spin_while(word *w, uint32_t value)
+{
+	while (atomic_load_explicit(w, memory_order_acquire) == value)
+		barelimit_relax();
+}
+
 static bool wait_until(word *w, uint32_t value)
 {
 	int64_t deadline = measure_now() + TIMEOUT;
@@ -84,19 +95,24 @@ static bool wait_until(word *w, uint32_t value)
 	return true;
 }
 
-static _Noreturn void run_new(struct shared *s)
+static _Noreturn void run_new(struct shared *s, bool spin)
 {
 	uint32_t job = 0, life;
 
 	for (;;) {
+		if (spin)
+			spin_while(&s->job.word, job);
 		wait_while(&s->job.word, job, 0);
 		job = atomic_load(&s->job.word);
 		if ((job & 3) == JOB_CRASH) {
 			life = atomic_load(&s->life);
 			atomic_store(&s->armed.word, job >> 2);
 			wake(&s->armed.word);
-			if (!(life & FUTEX_OWNER_DIED))
+			if (spin && !(life & FUTEX_OWNER_DIED))
+				spin_while(&s->life, life);
+			else if (!(life & FUTEX_OWNER_DIED))
 				wait_while(&s->life, life, 0);
+			atomic_store(&s->notice_ns, measure_now());
 		}
 		atomic_store(&s->reply.word, job >> 2);
 		wake(&s->reply.word);
@@ -124,10 +140,44 @@ static void touch(char *memory, size_t size)
 		*(volatile char *)&memory[i] = 1;
 }
 
+static void *sleep_on(void *arg)
+{
+	struct shared *s = arg;
+
+	for (;;)
+		wait_while(&s->park.word, 0, 0);
+	return NULL;
+}
+
+static bool start_threads(struct shared *s, unsigned threads)
+{
+	pthread_t thread;
+
+	for (unsigned i = 0; i < threads; i++)
+		if (pthread_create(&thread, NULL, sleep_on, s))
+			return false;
+	return true;
+}
+
+void barelimit_allow_core(bool core)
+{
+	struct rlimit rlimit = {0};
+
+	getrlimit(RLIMIT_CORE, &rlimit);
+	rlimit.rlim_cur = core ? rlimit.rlim_max : 0;
+	setrlimit(RLIMIT_CORE, &rlimit);
+}
+
 static _Noreturn void run_victim(
 	struct shared *s, struct barevictim victim, const struct barelimit *limit)
 {
 	struct robust_list_head head = {.list.next = &s->node};
+
+	barelimit_pin(limit->options.cpu_victim);
+	barelimit_allow_core(victim.is_segv);
+	signal(SIGSEGV, SIG_DFL);
+	if (!start_threads(s, victim.threads))
+		_exit(1);
 
 	if (victim.own && !barelimit_touch(victim.own))
 		_exit(1);
@@ -139,8 +189,10 @@ static _Noreturn void run_victim(
 		_exit(1);
 	atomic_store(&s->ready.word, 1);
 	wake(&s->ready.word);
-	for (;;)
-		wait_while(&s->park.word, 0, 0);
+	while (victim.is_running)
+		barelimit_relax();
+	sleep_on(s);
+	_exit(1);
 }
 
 /* A child that cannot outlive its parent and takes no signal that was meant for that one. */
@@ -168,6 +220,11 @@ static void end_child(pid_t pid)
 
 int barelimit_create(struct barelimit **ret)
 {
+	return barelimit_create_with(&(struct bareoptions){-1, -1, -1, false}, ret);
+}
+
+int barelimit_create_with(const struct bareoptions *options, struct barelimit **ret)
+{
 	struct barelimit *limit = calloc(1, sizeof(*limit));
 	struct shared *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -178,15 +235,20 @@ int barelimit_create(struct barelimit **ret)
 	if (!limit || !s)
 		goto fail;
 	limit->shared = s;
+	limit->options = *options;
 	limit->new = start_child();
-	if (limit->new == 0)
-		run_new(s);
+	if (limit->new == 0) {
+		barelimit_pin(options->cpu_new);
+		run_new(s, options->spin);
+	}
 	error = limit->new;
 	if (error < 0)
 		goto fail;
 	limit->caller = start_child();
-	if (limit->caller == 0)
+	if (limit->caller == 0) {
+		barelimit_pin(options->cpu_caller);
 		run_caller(s);
+	}
 	error = limit->caller;
 	if (error < 0)
 		goto fail;
@@ -231,13 +293,18 @@ static int grow_memory(struct barelimit *limit, size_t size)
 	return 0;
 }
 
+static bool is_settled(const struct barelimit *limit)
+{
+	return (limit->options.spin || barelimit_asleep(limit->new)) && barelimit_asleep(limit->caller);
+}
+
 int barelimit_planned(struct barelimit *limit, int64_t *ret_ns)
 {
 	struct shared *s = limit->shared;
 	uint32_t number = ++limit->number;
 	int64_t from;
 
-	if (!barelimit_asleep(limit->new) || !barelimit_asleep(limit->caller))
+	if (!is_settled(limit))
 		return -ETIMEDOUT;
 	barelimit_rest();
 	from = measure_now();
@@ -249,7 +316,8 @@ int barelimit_planned(struct barelimit *limit, int64_t *ret_ns)
 	return 0;
 }
 
-static int crash(struct barelimit *limit, pid_t victim, uint32_t number, int64_t *ret_ns)
+static int crash(struct barelimit *limit, struct barevictim victim, pid_t pid, uint32_t number,
+	int64_t *ret_ns)
 {
 	struct shared *s = limit->shared;
 	int64_t from;
@@ -260,14 +328,14 @@ static int crash(struct barelimit *limit, pid_t victim, uint32_t number, int64_t
 	wake(&s->job.word);
 	if (!wait_until(&s->armed.word, number))
 		return -ETIMEDOUT;
-	if (!barelimit_asleep(victim) || !barelimit_asleep(limit->new) ||
-		!barelimit_asleep(limit->caller))
+	if ((!victim.is_running && !barelimit_asleep(pid)) || !is_settled(limit))
 		return -ETIMEDOUT;
 	barelimit_rest();
 	from = measure_now();
-	kill(victim, SIGKILL);
+	kill(pid, victim.is_segv ? SIGSEGV : SIGKILL);
 	if (!wait_until(&s->told.word, number))
 		return -ETIMEDOUT;
+	limit->notice = atomic_load(&s->notice_ns) - from;
 	*ret_ns = atomic_load(&s->seen_ns) - from;
 	return 0;
 }
@@ -287,9 +355,14 @@ int barelimit_crash(struct barelimit *limit, struct barevictim victim, int64_t *
 		run_victim(s, victim, limit);
 	if (pid < 0)
 		return pid;
-	error = crash(limit, pid, number, ret_ns);
+	error = crash(limit, victim, pid, number, ret_ns);
 	end_child(pid);
 	return error;
+}
+
+int64_t barelimit_notice(const struct barelimit *limit)
+{
+	return limit->notice;
 }
 
 struct barevictim barelimit_size_of(pid_t pid)
@@ -350,6 +423,17 @@ bool barelimit_asleep(pid_t pid)
 		sched_yield();
 	}
 	return true;
+}
+
+void barelimit_pin(int cpu)
+{
+	cpu_set_t set;
+
+	if (cpu < 0)
+		return;
+	CPU_ZERO(&set);
+	CPU_SET((unsigned)cpu, &set);
+	sched_setaffinity(0, sizeof(set), &set);
 }
 
 void barelimit_rest(void)

@@ -2,6 +2,7 @@
 #include "bench/measure.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,6 +47,15 @@ int samples_add(struct samples *samples, int64_t ns)
 	return 0;
 }
 
+int samples_copy(struct samples *to, const struct samples *from)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < from->count && !error; i++)
+		error = samples_add(to, from->ns[i]);
+	return error;
+}
+
 void samples_finish(struct samples *samples)
 {
 	free(samples->ns);
@@ -60,11 +70,16 @@ static int compare(const void *a, const void *b)
 }
 
 /* Of 1 … count: the least rank that has at least that share at or below it. */
-static size_t nearest_rank(size_t count, size_t percent)
+static size_t nearest_rank_of(size_t count, size_t part, size_t whole)
 {
-	size_t rank = (count * percent + 99) / 100;
+	size_t rank = (count * part + whole - 1) / whole;
 
 	return rank ? rank : 1;
+}
+
+static size_t nearest_rank(size_t count, size_t percent)
+{
+	return nearest_rank_of(count, percent, 100);
 }
 
 struct spread samples_spread(struct samples *samples)
@@ -79,6 +94,7 @@ struct spread samples_spread(struct samples *samples)
 		.p50 = samples->ns[nearest_rank(n, 50) - 1],
 		.p90 = samples->ns[nearest_rank(n, 90) - 1],
 		.p99 = samples->ns[nearest_rank(n, 99) - 1],
+		.p999 = samples->ns[nearest_rank_of(n, 999, 1000) - 1],
 		.max = samples->ns[n - 1],
 	};
 }
@@ -99,8 +115,7 @@ static unsigned cell_of(uint64_t value)
 	return (shift << CELL_BITS) + (unsigned)(value >> shift);
 }
 
-/* The largest value of a cell. */
-static int64_t cell_top(unsigned cell)
+int64_t histogram_value(unsigned cell)
 {
 	unsigned shift = cell >> CELL_BITS;
 	uint64_t low = cell;
@@ -136,7 +151,7 @@ static int64_t histogram_rank(const struct histogram *histogram, uint64_t rank)
 	for (unsigned i = 0; i < HISTOGRAM_CELLS; i++) {
 		sum += histogram->cell[i];
 		if (sum >= rank)
-			return cell_top(i) < histogram->max ? cell_top(i) : histogram->max;
+			return histogram_value(i) < histogram->max ? histogram_value(i) : histogram->max;
 	}
 	return histogram->max;
 }
@@ -152,7 +167,32 @@ struct spread histogram_spread(const struct histogram *histogram)
 	spread.p50 = histogram_rank(histogram, nearest_rank(spread.count, 50));
 	spread.p90 = histogram_rank(histogram, nearest_rank(spread.count, 90));
 	spread.p99 = histogram_rank(histogram, nearest_rank(spread.count, 99));
+	spread.p999 = histogram_rank(histogram, nearest_rank_of(spread.count, 999, 1000));
 	return spread;
+}
+
+void histogram_print(const struct histogram *histogram, double unit, FILE *file)
+{
+	uint64_t total = histogram_spread(histogram).count, sum = 0;
+	double percentile;
+
+	fprintf(file, "%12s %15s %11s %15s\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
+	for (unsigned i = 0; i < HISTOGRAM_CELLS; i++) {
+		int64_t value = histogram_value(i);
+
+		if (!histogram->cell[i])
+			continue;
+		sum += histogram->cell[i];
+		if (sum == total || value > histogram->max)
+			value = histogram->max;
+		percentile = (double)sum / (double)total;
+		fprintf(file, "%12.3f %15.12f %11" PRIu64, (double)value / unit, percentile, sum);
+		if (sum < total)
+			fprintf(file, " %15.2f\n", 1 / (1 - percentile));
+		else
+			fprintf(file, " %15s\n", "inf");
+	}
+	fprintf(file, "#[Max = %.3f, Total count = %" PRIu64 "]\n", (double)histogram->max / unit, total);
 }
 
 /* The first line of a file, or "". */

@@ -8,6 +8,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t measure_now(void);
@@ -19,11 +20,12 @@ struct samples {
 
 struct spread {
 	size_t count;
-	int64_t p50, p90, p99, max; /* 0 where there are none */
+	int64_t p50, p90, p99, p999, max; /* 0 where there are none */
 };
 
 void samples_init(struct samples *samples);
 int samples_add(struct samples *samples, int64_t ns); /* 0 or -ENOMEM */
+int samples_copy(struct samples *to, const struct samples *from); /* 0 or -ENOMEM */
 void samples_finish(struct samples *samples);
 /* Sorts them. Percentiles by nearest rank: each is one of the samples. */
 struct spread samples_spread(struct samples *samples);
@@ -42,6 +44,13 @@ struct histogram {
 void histogram_add(struct histogram *histogram, int64_t ns);
 void histogram_merge(struct histogram *histogram, const struct histogram *other);
 struct spread histogram_spread(const struct histogram *histogram);
+/*
+ * As text, in the columns of HdrHistogram's percentile output: value, percentile, how many up to it,
+ * 1 / (1 - percentile). Each value is divided by `unit`.
+ */
+void histogram_print(const struct histogram *histogram, double unit, FILE *file);
+/* The largest value that a cell stands for. */
+int64_t histogram_value(unsigned cell);
 
 struct machine {
 	char processor[128];

@@ -29,6 +29,8 @@
 #define SHOWN 4096
 #define SEGMENTS "/dev/shm"
 
+static unsigned running; /* domains of this process */
+
 static bool __attribute__((format(printf, 2, 3))) fail(
 	struct demo_domain *domain, const char *format, ...)
 {
@@ -134,7 +136,7 @@ static bool open_domain(struct demo_domain *domain, int64_t deadline)
 	return !error || fail(domain, "cannot open the domain: %s", heir_strerror(error));
 }
 
-bool domain_protected(struct demo_domain *domain, const char *application, int64_t timeout,
+static bool wait_app(struct demo_domain *domain, const char *application, bool alone, int64_t timeout,
 	struct heir_app_status *ret)
 {
 	int64_t deadline = measure_now() + timeout;
@@ -145,7 +147,7 @@ bool domain_protected(struct demo_domain *domain, const char *application, int64
 		error = heir_app_status(domain->h, application, &status);
 		if (error)
 			return fail(domain, "%s: %s", application, heir_strerror(error));
-		if (status.state == HEIR_APP_RUNNING && status.is_protected)
+		if (status.state == HEIR_APP_RUNNING && (alone || status.is_protected))
 			break;
 		if (has_ended(domain, 0))
 			return fail(domain, "`heir up` ended");
@@ -159,10 +161,20 @@ bool domain_protected(struct demo_domain *domain, const char *application, int64
 	return true;
 }
 
-bool domain_start(struct demo_domain *domain, const char *heir, const char *name,
-	const char *configuration, const char *application)
+bool domain_served(struct demo_domain *domain, const char *application, int64_t timeout,
+	struct heir_app_status *ret)
 {
-	struct heir_app_status status;
+	return wait_app(domain, application, true, timeout, ret);
+}
+
+bool domain_protected(struct demo_domain *domain, const char *application, int64_t timeout,
+	struct heir_app_status *ret)
+{
+	return wait_app(domain, application, false, timeout, ret);
+}
+
+static bool start(struct demo_domain *domain, const char *heir, const char *name, const char *configuration)
+{
 	pid_t self = getpid();
 
 	*domain = (struct demo_domain){.up_fd = -1, .log = -1};
@@ -177,11 +189,29 @@ bool domain_start(struct demo_domain *domain, const char *heir, const char *name
 		run_up(domain, heir, self);
 	if (domain->up < 0)
 		return fail(domain, "cannot fork: %s", strerror(errno));
+	running++;
 	domain->up_fd = (int)syscall(SYS_pidfd_open, domain->up, 0);
 	if (domain->up_fd < 0)
 		return fail(domain, "pidfd_open: %s", strerror(errno));
-	return open_domain(domain, measure_now() + START_TIMEOUT) &&
+	return open_domain(domain, measure_now() + START_TIMEOUT);
+}
+
+bool domain_start(struct demo_domain *domain, const char *heir, const char *name,
+	const char *configuration, const char *application)
+{
+	struct heir_app_status status;
+
+	return start(domain, heir, name, configuration) &&
 	       domain_protected(domain, application, START_TIMEOUT, &status);
+}
+
+bool domain_start_alone(struct demo_domain *domain, const char *heir, const char *name,
+	const char *configuration, const char *application)
+{
+	struct heir_app_status status;
+
+	return start(domain, heir, name, configuration) &&
+	       domain_served(domain, application, START_TIMEOUT, &status);
 }
 
 static int end_up(struct demo_domain *domain)
@@ -220,7 +250,9 @@ bool domain_stop(struct demo_domain *domain)
 		fail(domain, "`heir up` was ended by signal %d", WTERMSIG(status));
 	else if (was_well && status)
 		fail(domain, "`heir up` ended with status %d", WEXITSTATUS(status));
-	left = domain_kill_children();
+	if (was_started)
+		running--;
+	left = running ? 0 : domain_kill_children(); /* whose they are shows with the last one */
 	if (was_well && left > 0)
 		fail(domain, "%d processes were left after `heir up` had ended", left);
 	left = was_started ? domain_segments(domain->name, true) : 0;

@@ -32,7 +32,15 @@ uint16_t domain_free_port(void);
  */
 bool domain_start(struct demo_domain *domain, const char *heir, const char *name,
 	const char *configuration, const char *application);
-/* False: it has ended, or the application is not so within the time. *ret is untouched then. */
+/* Without waiting for a standby: a cold one is not ready. */
+bool domain_start_alone(struct demo_domain *domain, const char *heir, const char *name,
+	const char *configuration, const char *application);
+/*
+ * Until the application is served, or served and protected. False: it has ended, or the application
+ * is not so within the time. *ret is untouched then.
+ */
+bool domain_served(struct demo_domain *domain, const char *application, int64_t timeout,
+	struct heir_app_status *ret);
 bool domain_protected(struct demo_domain *domain, const char *application, int64_t timeout,
 	struct heir_app_status *ret);
 /* In order; then by force what is left. False: domain->error says what was not in order. */
