@@ -92,7 +92,8 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 	struct reply reply = {0};
 	size_t size = sizeof(reply);
 	uint64_t to = target_of(h, app, node);
-	int rc;
+	int owner_node = c.phase == PHASE_DOWN ? -1 : slot_place(&h->shm, c.owner).node, rc;
+	struct shm_node *from = owner_node >= 0 ? shm_node(&h->shm, (uint32_t)owner_node) : NULL;
 
 	if (c.phase == PHASE_SERVING && slot_place(&h->shm, c.owner).node == (int)node)
 		return HEIR_EALREADY;
@@ -108,6 +109,9 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 	TEXT_COPY(ret->application, a->name);
 	ret->kind = HEIR_TAKEOVER;
 	TEXT_COPY(ret->to, shm_node(&h->shm, node)->name);
+	ret->at_ns = clock_real_ns(); /* where the target has recorded nothing */
+	if (from)
+		TEXT_COPY(ret->from, from->name);
 	if (rc == HEIR_EDEAD && !deadline_passed(deadline))
 		return NOT_TAKEN;
 	if (rc == HEIR_EDEAD || rc == HEIR_EUNKNOWN) {

@@ -22,16 +22,54 @@ static unsigned stops;	  /* ordered stops that are still to come */
 static bool buried_again; /* a leader tries a burial that had to wait again, now and then */
 static bool third_worker; /* SECOND is one, on node c; else a client */
 
+/*
+ * What a worker knows of the state, as a program that keeps it in other words: read when it begins to serve, and anew
+ * when it is told that it has lost or regained it; in between it is as it was left.
+ */
+static struct known {
+	bool valid;
+	uint64_t counts[IDS];
+} known[ACTORS];
+
+static void forget_state(void *arg)
+{
+	((struct known *)arg)->valid = false;
+}
+
 static int handle(heir_t *h, const struct heir_message *m, void *arg)
 {
-	return m->direct ? handle_box(h, m, arg) : count_message(h, m, arg);
+	struct known *k = arg;
+	int rc;
+
+	if (m->direct)
+		return handle_box(h, m, arg);
+	MUST(!k->valid || memcmp(k->counts, world_state.data, sizeof(k->counts)) == 0);
+	rc = count_message(h, m, arg);
+	k->valid = rc == 0;
+	memcpy(k->counts, world_state.data, sizeof(k->counts));
+	return rc;
+}
+
+static void lost(heir_t *h, const char *to, void *arg)
+{
+	(void)h;
+	(void)to;
+	forget_state(arg);
+}
+
+static int regained(heir_t *h, uint32_t generation, void *arg)
+{
+	(void)h;
+	(void)generation;
+	forget_state(arg);
+	return 0;
 }
 
 static int start(heir_t *h, const struct heir_start *s, void *arg)
 {
 	(void)h;
 	(void)s;
-	(void)arg;
+	forget_state(arg);
 	return steps_fail && random_below(16) == 0 ? HEIR_EVERSION : 0;
 }
 
@@ -47,8 +85,14 @@ static void ready_worker(heir_t *h, unsigned self, int node)
 
 	*run = (struct worker_run){
 		.app = 0, .node = (uint32_t)node, .lead = 1, .lifeline = -1, .state = WORKER_STANDBY};
-	run->cb = (struct heir_worker){
-		.size = sizeof(run->cb), .handle = handle, .start = start, .start_phase = start_phase};
+	run->cb = (struct heir_worker){.size = sizeof(run->cb),
+				       .handle = handle,
+				       .start = start,
+				       .start_phase = start_phase,
+				       .lost = lost,
+				       .regained = regained};
+	run->arg = &known[self];
+	known[self].valid = false;
 	run->claim_since = run->claim_turn = run->look_again = run->wanted_since = run->announce_at = -1;
 	h->run = run;
 	MUST_BE(waitset_init(&h->waits, 0), 0);
