@@ -34,6 +34,12 @@ static int open_handle(const char *domain, unsigned observe, struct slot_place p
 	rc = shm_attach(&h->shm, domain_name(domain), !observe);
 	if (rc)
 		goto fail_attach;
+	/* It was found in the segment as another attach saw it. */
+	if (place.node >= (int)h->shm.limits.nodes || place.app >= (int)h->shm.limits.apps ||
+	    place.role >= (int)h->shm.limits.roles) {
+		rc = HEIR_ENOENT;
+		goto fail_join;
+	}
 	h->in.bytes = malloc(SHM_NAME_MAX + 2 + (size_t)h->shm.limits.message);
 	if (!h->in.bytes) {
 		rc = -ENOMEM;

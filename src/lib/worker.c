@@ -83,11 +83,11 @@ static int find_place(struct slot_place *ret)
 	if (place.app >= 0) {
 		struct shm_app *a = shm_app(&h->shm, (uint32_t)place.app);
 
-		for (uint32_t i = 0; i < a->roles && i < SHM_APP_ROLES_MAX; i++) {
-			struct shm_role *r = shm_role(&h->shm, a->first_role + i);
+		for (uint32_t i = 0, role = a->first_role; i < a->roles && i < SHM_APP_ROLES_MAX; i++, role++) {
+			struct shm_role *r = shm_role(&h->shm, role);
 
 			if (r && strncmp(r->id, child, sizeof(r->id)) == 0)
-				place.role = (int)(a->first_role + i);
+				place.role = (int)role;
 		}
 	}
 	heir_close(h);

@@ -49,13 +49,13 @@ static void configure(void)
 				 "        - {id: clerk, exec: [\"%.4000s\", clerk], names: [%s.clerk], on_death: %s}\n",
 				 storm.self, bank_names[i], i ? "restart" : "failover");
 		fprintf(f,
-			"  %s:\n    nodes: [%s%s]\n    standby: hot\n    takeover: %s\n    yield_timeout: 20ms\n"
+			"  %s:\n    nodes: [%s%s]\n    standby: %s\n    takeover: %s\n    yield_timeout: 20ms\n"
 			"    failovers: {intensity: 1000, period: 50ms}\n    max_deliveries: 100\n    supervisor:\n"
 			"      intensity: 1000\n      period: 50ms\n      children:\n"
 			"        - {id: bank, exec: [\"%s\", bank, %s], names: [%s], state: 64KiB, shutdown: 500ms}\n"
 			"%s",
 			bank_names[i], i ? "b, a" : "a, b", storm.nodes == 3 ? ", c" : "",
-			storm.exclusive ? "exclusive" : "overlap", storm.self, bank_names[i], bank_names[i], clerk);
+			storm.cold ? "cold" : "hot", storm.exclusive ? "exclusive" : "overlap", storm.self, bank_names[i], bank_names[i], clerk);
 	}
 	if (fclose(f))
 		amiss("heir.yaml: %s", strerror(errno));
@@ -82,7 +82,8 @@ static bool is_served(enum bank_name bank)
 {
 	struct heir_app_status s;
 
-	return heir_app_status(storm.h, bank_names[bank], &s) == 0 && s.state == HEIR_APP_RUNNING && s.is_protected;
+	return heir_app_status(storm.h, bank_names[bank], &s) == 0 && s.state == HEIR_APP_RUNNING &&
+	       (s.is_protected || storm.cold);
 }
 
 void cast_begin(void)

@@ -8,7 +8,7 @@
  * protected, and after `heir down` nothing left.
  *
  *   money storm --heir PROGRAM [--seconds N] [--seed N] [--nodes 2|3] [--payers N] [--exclusive]
- *               [--clerks] [--keep] [--patience SECONDS] [--break WAY [--must-fail]]
+ *               [--clerks] [--cold] [--keep] [--patience SECONDS] [--break WAY [--must-fail]]
  *
  * An hour: --seconds 3600. A seed repeats the choices, not their moments. WAY breaks the banks, for a test that
  * this would be seen: `unmarked` changes the state without heir_mark, `lost` answers what is delivered again
@@ -177,7 +177,7 @@ static int run_and_clean(const char *dir)
 static int usage(void)
 {
 	fputs("usage: money storm --heir PROGRAM [--seconds N] [--seed N] [--nodes 2|3] [--payers N] [--exclusive]\n"
-	      "       [--clerks] [--keep] [--patience SECONDS] [--break WAY [--must-fail]]\n",
+	      "       [--clerks] [--cold] [--keep] [--patience SECONDS] [--break WAY [--must-fail]]\n",
 	      stderr);
 	return 2;
 }
@@ -188,7 +188,7 @@ static int read_options(int argc, char **argv)
 		{"heir", required_argument, NULL, 'h'},	 {"seconds", required_argument, NULL, 's'},
 		{"seed", required_argument, NULL, 'r'},	 {"nodes", required_argument, NULL, 'n'},
 		{"payers", required_argument, NULL, 'p'}, {"exclusive", no_argument, NULL, 'x'},
-		{"clerks", no_argument, NULL, 'c'},
+		{"clerks", no_argument, NULL, 'c'},	 {"cold", no_argument, NULL, 'C'},
 		{"keep", no_argument, NULL, 'k'},	 {"break", required_argument, NULL, 'b'},
 		{"must-fail", no_argument, NULL, 'm'},	 {"patience", required_argument, NULL, 't'},
 		{NULL, 0, NULL, 0},
@@ -226,6 +226,9 @@ static int read_options(int argc, char **argv)
 			break;
 		case 'c':
 			storm.clerks = true;
+			break;
+		case 'C':
+			storm.cold = true;
 			break;
 		case 'k':
 			storm.keep = true;

@@ -14,7 +14,7 @@ struct storm {
 	char heir[4096], self[4096], domain[64];
 	uint64_t first_seed, seed;
 	unsigned seconds, nodes, payers, patience;
-	bool exclusive, clerks, must_fail, keep;
+	bool exclusive, clerks, cold, must_fail, keep;
 	const char *broken;
 
 	/* what there is */
