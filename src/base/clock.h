@@ -36,7 +36,7 @@ static inline int64_t deadline_from(int64_t now, int64_t timeout)
 {
 	if (timeout < 0)
 		return DEADLINE_NEVER;
-	return timeout > INT64_MAX - now ? INT64_MAX : now + timeout;
+	return now > 0 && timeout > INT64_MAX - now ? INT64_MAX : now + timeout;
 }
 
 static inline int64_t deadline_after(int64_t timeout)

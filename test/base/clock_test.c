@@ -16,6 +16,7 @@ static void test_deadlines(void **state)
 	assert_true(deadline_from(5, -1) == DEADLINE_NEVER);
 	assert_true(deadline_from(5, INT64_MIN) == DEADLINE_NEVER);
 	assert_true(deadline_from(5, 0) == 5);
+	assert_true(deadline_from(-1, INT64_MAX) == INT64_MAX - 1); /* a clock that bytes of the segment say */
 	assert_true(deadline_from(5, INT64_MAX) == INT64_MAX);
 	assert_true(deadline_from(5, INT64_MAX - 5) == INT64_MAX);
 	assert_true(deadline_from(5, INT64_MAX - 6) == INT64_MAX - 1);
