@@ -20,6 +20,7 @@
 #include "trace/moves.h"
 
 #define MAIL_FIRST 32
+#define STEP_TIMEOUT_MOST (3600 * (uint64_t)NS_PER_SECOND)
 
 enum step_kind { STEP_START, STEP_SWITCH, STEP_STOP_OLD, STEP_PHASE };
 
@@ -160,6 +161,14 @@ static int ask(heir_t *h, uint64_t to, const struct request *r, int64_t timeout,
 	return reply.error;
 }
 
+/* Of a damaged segment, too, some time. */
+static int64_t step_limit(const struct shm_app *a)
+{
+	uint64_t limit = a->step_timeout;
+
+	return (int64_t)(limit > STEP_TIMEOUT_MOST ? STEP_TIMEOUT_MOST : limit);
+}
+
 /* The process that fills that role here: one that is just being started, too, is waited for. 0: there is none. */
 static uint64_t await_child(struct drive *d, struct shm_role *role, int64_t deadline)
 {
@@ -182,7 +191,7 @@ static int in_each_child(struct drive *d, enum request_op op, const char *phase)
 {
 	heir_t *h = d->h;
 	struct request r = {.op = op, .app = h->run->app, .type = d->type, .from_node = d->from};
-	int64_t deadline = deadline_after((int64_t)d->app->step_timeout);
+	int64_t deadline = deadline_after(step_limit(d->app));
 	int rc = 0;
 
 	text_copy(r.phase, sizeof(r.phase), phase, sizeof(r.phase));
@@ -197,7 +206,7 @@ static int in_each_child(struct drive *d, enum request_op op, const char *phase)
 			continue;
 		}
 		child = await_child(d, role, deadline);
-		rc = child ? ask(h, child, &r, (int64_t)d->app->step_timeout, NULL) : HEIR_ENOTREADY;
+		rc = child ? ask(h, child, &r, step_limit(d->app), NULL) : HEIR_ENOTREADY;
 	}
 	return rc;
 }
@@ -265,7 +274,7 @@ static int do_switch(struct drive *d)
 /* Of a step; an overrun is its failure. */
 static int64_t limit_of(const struct shm_app *a, enum step_kind kind)
 {
-	int64_t step_timeout = (int64_t)a->step_timeout;
+	int64_t step_timeout = step_limit(a);
 
 	switch (kind) {
 	case STEP_STOP_OLD:
@@ -306,7 +315,7 @@ static int confirm(struct drive *d)
 	if (!(d->app->flags & APP_EXCLUSIVE))
 		return 0;
 	return app_confirm(&d->h->shm, d->h->run->app, d->h->self, d->type != HEIR_TAKEOVER,
-			   deadline_after((int64_t)d->app->step_timeout));
+			   deadline_after(step_limit(d->app)));
 }
 
 static int run_step(struct drive *d, enum step_kind kind, const char *name)
@@ -425,7 +434,7 @@ static int end_late(struct drive *d, uint64_t late, bool is_exclusive)
 	heir_t *h = d->h;
 	struct slot_place place = slot_place(&h->shm, handle_slot(late));
 	struct control c = control_unpack(atom_load_acquire(&d->app->control));
-	int64_t deadline = deadline_after((int64_t)d->app->step_timeout);
+	int64_t deadline = deadline_after(step_limit(d->app));
 	int fd, rc;
 
 	if (!late || place.kind != KIND_WORKER || place.app != (int)h->run->app || c.owner == handle_slot(late))

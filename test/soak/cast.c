@@ -55,7 +55,8 @@ static void configure(void)
 			"        - {id: bank, exec: [\"%s\", bank, %s], names: [%s], state: 64KiB, shutdown: 500ms}\n"
 			"%s",
 			bank_names[i], i ? "b, a" : "a, b", storm.nodes == 3 ? ", c" : "",
-			storm.cold ? "cold" : "hot", storm.exclusive ? "exclusive" : "overlap", storm.self, bank_names[i], bank_names[i], clerk);
+			storm.cold ? "cold" : "hot", storm.exclusive ? "exclusive" : "overlap", storm.self,
+			bank_names[i], bank_names[i], clerk);
 	}
 	if (fclose(f))
 		amiss("heir.yaml: %s", strerror(errno));
