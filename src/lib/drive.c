@@ -550,7 +550,8 @@ void drive_takeover(heir_t *h, const struct request *request, struct reply *ret)
 }
 
 /*
- * The claim comes first, and alone decides: nothing but the clock is touched before it. (An owner that lives, its
+ * The claim comes first, and alone decides: nothing but the clock and the count of failovers is
+ * touched before it. (An owner that lives, its
  * leader being dead, is switched from: that is for a driver.)
  */
 int drive_failover(heir_t *h, int planned, int64_t noticed)

@@ -111,10 +111,10 @@ static int register_candidate(heir_t *h)
 	return 0;
 }
 
-static void touch(const void *from, size_t size)
+static void touch(void *from, size_t size)
 {
-	for (size_t i = 0; i < size; i += TOUCH_STEP)
-		(void)*((const volatile unsigned char *)from + i);
+	for (size_t i = 0; i + sizeof(atom64) <= size; i += TOUCH_STEP)
+		(void)atom_load_relaxed((atom64 *)(void *)((unsigned char *)from + i));
 }
 
 /* What a takeover goes through first, so that no page fault is on its path. */

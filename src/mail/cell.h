@@ -55,7 +55,7 @@ static inline uint64_t cell_pack(struct cell_word c)
 
 struct cell_ref { uint32_t cell, generation; };
 
-/* An OWNED cell for `slot`. *hint is where this process found the last one. HEIR_EFULL. */
+/* An OWNED cell for `slot`. *hint is where this process found the last one, and looks first. HEIR_EFULL. */
 int cell_alloc(const struct shm *shm, uint32_t slot, uint32_t flags, uint32_t *hint, struct cell_ref *ret);
 /* Fill an OWNED cell. HEIR_ETOOBIG. */
 int cell_fill(const struct shm *shm, struct cell_ref ref, enum cell_kind kind, const char *name, size_t name_size,

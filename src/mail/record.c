@@ -64,7 +64,7 @@ void record_load(struct mail_record *to, const struct shm_record *from)
 	}
 }
 
-static void wake_caller(const struct shm *shm, uint32_t slot)
+void slot_nudge(const struct shm *shm, uint32_t slot)
 {
 	struct shm_slot *s = shm_slot(shm, slot);
 
@@ -87,7 +87,7 @@ static void let_go(const struct shm *shm, struct cell_ref ref, enum mail_outcome
 		bool waits = (cw.flags & CELL_CALL) && !(cw.flags & CELL_ABANDONED);
 
 		if (cw.state == CELL_DONE || cw.state == CELL_ASIDE) {
-			wake_caller(shm, cw.slot);
+			slot_nudge(shm, cw.slot);
 			return;
 		}
 		if (cw.state != CELL_TAKEN)
@@ -102,7 +102,7 @@ static void let_go(const struct shm *shm, struct cell_ref ref, enum mail_outcome
 		if (cell_move(shm, ref.cell, w, next) == 0) {
 			TESTPOINT("mail: let go");
 			if (waits)
-				wake_caller(shm, cw.slot);
+				slot_nudge(shm, cw.slot);
 			return;
 		}
 	}
@@ -152,7 +152,7 @@ static bool refuse(const struct shm *shm, uint32_t cell, uint64_t w)
 	if (cell_move(shm, cell, w, next))
 		return false;
 	TESTPOINT("mail: refused");
-	wake_caller(shm, cw.slot);
+	slot_nudge(shm, cw.slot);
 	return true;
 }
 

@@ -239,11 +239,19 @@ static bool has_standby(const struct leader *l, const struct instance *i)
 	return false;
 }
 
+/* The owner whose death this leader has to see at once, or 0. */
+static uint64_t watched_closely(const struct leader *l, uint32_t app)
+{
+	const struct instance *i = l->instances[app];
+
+	return i && !has_standby(l, i) ? owner_of(l, i) : 0;
+}
+
 /* The owners' life words, as many as there is room for. */
 static unsigned add_life_words(struct leader *l, struct wait_word *words, unsigned n)
 {
 	for (uint32_t a = 0; a < l->conf->application_count && n < WAITSET_WORDS_MAX; a++) {
-		uint64_t owner = l->instances[a] && !has_standby(l, l->instances[a]) ? owner_of(l, l->instances[a]) : 0;
+		uint64_t owner = watched_closely(l, a);
 		atom32 *word = owner && owner != l->h->self
 		                       ? slot_life(l->shm, handle_slot(owner), LIFE_LEADER)
 		                       : NULL;
@@ -259,7 +267,7 @@ static unsigned add_life_words(struct leader *l, struct wait_word *words, unsign
 static void tell_of_dead(const struct leader *l)
 {
 	for (uint32_t a = 0; a < l->conf->application_count; a++) {
-		uint64_t owner = l->instances[a] && !has_standby(l, l->instances[a]) ? owner_of(l, l->instances[a]) : 0;
+		uint64_t owner = watched_closely(l, a);
 
 		if (owner && handle_noticed(l->shm, owner))
 			app_changed(l->shm, a);

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -178,14 +177,6 @@ uint64_t slot_handle(const struct shm *shm, uint32_t slot)
 	struct slot_word sw = slot_unpack(s ? atom_load_acquire(&s->word) : 0);
 
 	return sw.state == SLOT_FREE ? 0 : handle_make(slot, sw.incarnation);
-}
-
-void slot_nudge(const struct shm *shm, uint32_t slot)
-{
-	struct shm_slot *s = shm_slot(shm, slot);
-
-	atom_add_release(&s->replies, 1);
-	futex_wake(&s->replies, INT_MAX);
 }
 
 atom32 *slot_life(const struct shm *shm, uint32_t slot, unsigned which)

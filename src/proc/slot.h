@@ -71,9 +71,6 @@ int handle_fence(const struct shm *shm, uint64_t handle, int64_t deadline);
 /* Its pidfd may say that the process is gone where the notice by its life words was lost. */
 void handle_confirm(const struct shm *shm, uint64_t handle, int pidfd);
 
-/* The thread of that slot looks again, also if it is just going to sleep: its `replies` counts one up. */
-void slot_nudge(const struct shm *shm, uint32_t slot);
-
 /*
  * A pidfd of its process, be it dead or dying; taken while a control word names it, so that it is not buried
  * meanwhile. HEIR_ENOENT: it is gone, and reaped. exit_await: until the kernel has confirmed that the process

@@ -178,7 +178,7 @@ struct shm_slot {
 	atom64 version;                   /* state version it understands; the slot's thread */
 	atom32 ready;                     /* worker_state; the slot's thread */
 	atom32 dying;                     /* 1: a fatal signal was caught; any thread of that process */
-	atom32 replies;                   /* futex: +1 by whoever answers a call of this slot; woken with it */
+	atom32 replies;                   /* futex: +1 by whoever answers its call or nudges it; woken with it */
 	atom32 names;                     /* direct names registered; the slot's thread */
 	atom64 beat;                      /* reserved for the watchdog; the slot's thread */
 	struct shm_life life[SHM_LIVES];

@@ -355,7 +355,7 @@ inline peek()
 
 /* ---- record.c -------------------------------------------------------------------------------- */
 
-inline wake_caller(s)
+inline slot_nudge(s)
 {
 	atomic { if :: s && !mutant(REPLIES_KEPT) -> replied[s] = (replied[s] -> 2 : 0) :: else fi };
 	atomic { if :: s && asleep[s] == 2 -> asleep[s] = 0 :: else fi }
@@ -385,7 +385,7 @@ inline let_go(c, g)
 		:: rc == 2
 		fi
 	   };
-	   if :: rc -> wake_caller(SLOT(w)); break :: else fi
+	   if :: rc -> slot_nudge(SLOT(w)); break :: else fi
 	od;
 }
 
@@ -393,7 +393,7 @@ inline let_go(c, g)
 inline refuse(c)
 {
 	atomic { if :: cell[c] == w -> cell[c] = refused(w); rc = 1 :: else -> rc = 0 fi };
-	if :: rc -> wake_caller(SLOT(w)) :: else fi
+	if :: rc -> slot_nudge(SLOT(w)) :: else fi
 }
 
 /* mail_refuse() */
