@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "proc/bury.h"
 #include "proc/move.h"
 #include "state/control.h"
 #include "support/domain.h"
@@ -223,6 +224,42 @@ static void test_dead_sleeper(void **state)
 	assert_int_equal(atom_load_seq(sleepers) & 1, 0);
 }
 
+static int ask_for_takeover(void *arg)
+{
+	const struct fixture *f = arg;
+	struct heir_move m;
+	heir_t *h;
+
+	if (heir_open(f->d.name, 0, &h) || heir_takeover(h, "app", "b", 0, 20 * SECOND, &m))
+		return 1;
+	heir_close(h);
+	return m.result != HEIR_DONE;
+}
+
+/* A target that dies before it has taken the request: the next one is asked. */
+static void test_target_dies_unasked(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t target = atom_load_acquire(&shm_role(&f->d.shm, 0)->candidate[1]);
+	struct shm_mailbox *box = shm_mailbox(&f->d.shm, shm_slot_mailbox(&f->d.shm, handle_slot(target)));
+	uint64_t before;
+	int64_t until = deadline_after(20 * SECOND);
+	pid_t caller;
+
+	kill(f->b, SIGSTOP);
+	waitpid(f->b, NULL, WUNTRACED);
+	before = atom_load_seq(&box->tail);
+	caller = domain_fork(&f->d, NULL, ask_for_takeover, f);
+	while (atom_load_seq(&box->tail) == before && !deadline_passed(until))
+		sched_yield();
+	domain_kill(&f->d, f->b);
+	f->b = domain_fork(&f->d, "b", serve, NULL);
+	domain_wait_ready(&f->d, 1);
+	assert_int_equal(bury(&f->d.shm, handle_slot(f->d.leader[0]), target), 1);
+	assert_int_equal(domain_wait(&f->d, caller), 0);
+	assert_string_equal(ask(f->h, "inc"), "1 b");
+}
+
 static void test_stopped_at_rest(void **state)
 {
 	struct fixture *f = *state;
@@ -374,6 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_takeover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_dead_sleeper, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_target_dies_unasked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_at_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_open, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_poison, setup, teardown),
