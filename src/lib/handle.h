@@ -29,7 +29,7 @@ struct heir {
 	int watches_gone;    /* some are to be freed */
 	void (*replied)(heir_t *h, void *arg);
 	void *replied_arg;
-	uint32_t replies_seen;
+	uint32_t replies_seen; /* the doorbell, when replied() was called last */
 
 	/* the message in hand, if any */
 	struct inbound {
@@ -80,12 +80,7 @@ void lib_answer_kept(heir_t *h, struct kept kept, int status, const void *data, 
 int lib_find_app(const heir_t *h, const char *name);   /* index or -1 */
 int lib_find_node(const heir_t *h, const char *name);
 
-/*
- * Words to sleep on for direct mail and replies: fills two entries; call lib_sleep before the last look,
- * lib_awake after.
- */
-unsigned lib_wait_words(heir_t *h, struct wait_word *words);
-void lib_sleep(heir_t *h);
-void lib_awake(heir_t *h);
+/* This process's doorbell, to sleep on: loaded before it is looked for what is rung for (mail/doorbell.h). */
+struct wait_word lib_doorbell(heir_t *h);
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "lib/handle.h"
 #include "lib/worker.h"
+#include "mail/doorbell.h"
 #include "name/names.h"
 #include "proc/bury.h"
 #include "state/control.h"
@@ -54,8 +55,7 @@ static int open_handle(const char *domain, unsigned observe, struct slot_place p
 			goto fail_waits;
 		h->slot = handle_slot(h->self);
 		h->cell_hint = h->slot * 7;
-		lib_awake(h); /* whoever had the slot before may have died asleep */
-		h->replies_seen = atom_load_acquire(&shm_slot(&h->shm, h->slot)->replies);
+		h->replies_seen = doorbell_seen(&h->shm, h->slot);
 	}
 	*ret = h;
 	return 0;

@@ -6,6 +6,7 @@
 #include "base/futex.h"
 #include "lib/resolve.h"
 #include "lib/txn.h"
+#include "mail/doorbell.h"
 
 #define POOL_RETRY_NS INT64_C(1000000)
 
@@ -171,11 +172,11 @@ static int collect(heir_t *h, struct cell_ref ref, uint64_t w, void *reply, size
 int heir_call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *reply_size, int64_t timeout)
 {
 	struct cell_ref ref = {ticket.cell, ticket.generation};
-	atom32 *replies = &shm_slot(&h->shm, h->slot)->replies;
+	atom32 *doorbell = &h->shm.slots[h->slot].doorbell;
 	int64_t deadline = deadline_after(timeout);
 
 	for (;;) {
-		uint32_t seen = atom_load_acquire(replies);
+		uint32_t seen = doorbell_seen(&h->shm, h->slot);
 		uint64_t w;
 		int rc = cell_load(&h->shm, ref, &w);
 
@@ -193,7 +194,9 @@ int heir_call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *
 				return rc;
 			continue;
 		}
-		(void)futex_wait(replies, seen, deadline);
+		doorbell_sleep(&h->shm, h->slot);
+		(void)futex_wait(doorbell, seen, deadline);
+		doorbell_awake(&h->shm, h->slot);
 	}
 }
 
@@ -434,22 +437,7 @@ int heir_forward(heir_t *h, const char *name)
 	return publish(h, to.mailbox, h->in.head.ref);
 }
 
-unsigned lib_wait_words(heir_t *h, struct wait_word *words)
+struct wait_word lib_doorbell(heir_t *h)
 {
-	struct shm_mailbox *m = shm_mailbox(&h->shm, shm_slot_mailbox(&h->shm, h->slot));
-	struct shm_slot *s = shm_slot(&h->shm, h->slot);
-
-	words[0] = (struct wait_word){&m->doorbell, atom_load_acquire(&m->doorbell)};
-	words[1] = (struct wait_word){&s->replies, atom_load_acquire(&s->replies)};
-	return 2;
-}
-
-void lib_sleep(heir_t *h)
-{
-	mailbox_sleep(&h->shm, shm_slot_mailbox(&h->shm, h->slot), 0);
-}
-
-void lib_awake(heir_t *h)
-{
-	mailbox_awake(&h->shm, shm_slot_mailbox(&h->shm, h->slot), 0);
+	return (struct wait_word){&h->shm.slots[h->slot].doorbell, doorbell_seen(&h->shm, h->slot)};
 }

@@ -10,6 +10,7 @@
 #include "base/testpoint.h"
 #include "lib/txn.h"
 #include "lib/worker.h"
+#include "mail/doorbell.h"
 #include "state/control.h"
 
 static struct shm_app *app_of(heir_t *h)

@@ -12,6 +12,7 @@
 #include "lib/resolve.h"
 #include "lib/txn.h"
 #include "lib/worker.h"
+#include "mail/doorbell.h"
 #include "proc/recover.h"
 
 #define MAIL_A_ROUND 64
@@ -42,7 +43,7 @@ void worker_state(heir_t *h, enum worker_state state)
  */
 void worker_announce(heir_t *h)
 {
-	control_wake_generation(&worker_app(h)->control);
+	app_wake(&h->shm, h->run->app);
 	h->run->announce_at = clock_ns() + ANNOUNCE_NS;
 }
 
@@ -106,8 +107,7 @@ static int register_candidate(heir_t *h)
 	do {
 		if (old && !handle_gone(&h->shm, old))
 			return HEIR_EEXIST;
-	} while (!atom_cas(cell, &old, h->self));
-	mailbox_awake(&h->shm, (uint32_t)h->place.role, (uint32_t)h->place.node); /* whoever was here before */
+	} while (!atom_cas_seq(cell, &old, h->self)); /* before it looks for mail; pairs with mailbox_ring() */
 	return 0;
 }
 
@@ -323,19 +323,15 @@ static void wait_for_taker(heir_t *h)
 int serve_mail(heir_t *h, unsigned most)
 {
 	struct worker_run *run = h->run;
-	struct mail_head head;
 	unsigned n = 0;
 	int rc = 1;
 
-	run->doorbell = atom_load_acquire(&shm_mailbox(&h->shm, (uint32_t)h->place.role)->doorbell);
 	run->wanted = 0;
 	while (n < most && rc == 1) {
 		rc = run->lead ? txn_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg)
 			       : plain_message(h, (uint32_t)h->place.role, run->cb.handle, run->arg);
 		n += rc == 1;
 	}
-	/* Mail is there, and not for this process now: whoever has it in hand rings when it has passed it. */
-	run->passed_over = rc == 0 && !run->lead && mailbox_peek(&h->shm, (uint32_t)h->place.role, &head) == 1;
 	/* Also where no mail is there: transactions of the worker's own are refused as well. */
 	if (run->lead && control_unpack(atom_load_acquire(&worker_app(h)->control)).want)
 		wait_for_taker(h);
@@ -404,10 +400,7 @@ static uint64_t leader_of(heir_t *h, uint32_t slot)
 	return n ? atom_load_acquire(&n->leader) : 0;
 }
 
-/*
- * What the leader of the owner's node makes of it: ABSENT, it has let it go. Pairs with publish() in act.c, which
- * wakes by `replies` (app_nudge).
- */
+/* What the leader of the owner's node makes of it: ABSENT, it has let it go. Pairs with publish() in act.c. */
 static uint32_t instance_of(heir_t *h, uint32_t owner)
 {
 	int node = slot_place(&h->shm, owner).node;
@@ -496,25 +489,17 @@ static unsigned lives_to_watch(heir_t *h, struct control c, struct wait_word *w,
 	return n;
 }
 
-/* What this worker sleeps on, given the control word it has just acted upon. */
+/* What this worker sleeps on beside its doorbell, given the control word it has just acted upon. */
 static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w, bool *news)
 {
 	struct worker_run *run = h->run;
-	struct shm_app *a = worker_app(h);
 	struct control c = control_unpack(word);
-	unsigned n = lib_wait_words(h, w);
+	unsigned n = 0;
 
-	w[n++] = (struct wait_word){control_generation_futex(&a->control), (uint32_t)word};
-	if (run->state == WORKER_SERVING) {
-		struct shm_mailbox *m = shm_mailbox(&h->shm, (uint32_t)h->place.role);
-
-		w[n].word = &m->doorbell;
-		w[n++].expected = run->passed_over ? run->doorbell : atom_load_acquire(&m->doorbell);
-		if (run->wanted)
-			w[n++] = (struct wait_word){control_commit_futex(&a->control), (uint32_t)(word >> 32)};
-	} else if (run->state == WORKER_STANDBY && run->lead && c.phase != PHASE_DOWN && c.owner != h->slot) {
-		n += lives_to_watch(h, c, &w[n], news);
-	}
+	if (run->state == WORKER_SERVING && run->wanted)
+		w[n++] = (struct wait_word){control_commit_futex(&worker_app(h)->control), (uint32_t)(word >> 32)};
+	else if (run->state == WORKER_STANDBY && run->lead && c.phase != PHASE_DOWN && c.owner != h->slot)
+		n += lives_to_watch(h, c, w, news);
 	return n;
 }
 
@@ -522,12 +507,12 @@ static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w, bool *
 static int round_of(heir_t *h, int64_t now, uint64_t *ret_word)
 {
 	struct worker_run *run = h->run;
-	atom32 *replies = &own_slot(h)->replies;
+	uint32_t seen = doorbell_seen(&h->shm, h->slot);
 	int done = 0, rc;
 
 	if (run->announce_at >= 0 && now >= run->announce_at)
 		announce_now(h);
-	*ret_word = atom_load_acquire(&worker_app(h)->control);
+	*ret_word = atom_load_seq(&worker_app(h)->control); /* before it looks for mail; pairs with mailbox_ring() */
 	rc = follow_owner(h, control_unpack(*ret_word));
 	if (rc < 0)
 		return rc;
@@ -542,42 +527,26 @@ static int round_of(heir_t *h, int64_t now, uint64_t *ret_word)
 	if (rc < 0)
 		return rc;
 	done += rc;
-	if (atom_load_acquire(replies) != h->replies_seen) {
-		h->replies_seen = atom_load_acquire(replies);
-		if (h->replied) {
-			h->replied(h, h->replied_arg);
-			done++;
-		}
+	if (h->replied && seen != h->replies_seen) {
+		h->replies_seen = seen;
+		h->replied(h, h->replied_arg);
+		done++;
 	}
 	return done + watch_dispatch(h);
 }
 
-static int sleep_until(heir_t *h, uint64_t word, int64_t deadline)
+static int sleep_until(heir_t *h, struct wait_word doorbell, uint64_t word, int64_t deadline)
 {
 	struct wait_word words[WAIT_WORDS];
-	uint32_t role = (uint32_t)h->place.role;
-	struct mail_head head;
 	bool news = false;
-	unsigned n = wait_words(h, word, words, &news);
-	int rc = 0, busy;
+	unsigned n = 1 + wait_words(h, word, words + 1, &news);
+	int rc = 0;
 
-	/*
-	 * Doorbells were loaded above; say "I sleep", then look once more: pairs with mailbox_publish and
-	 * mailbox_ring.
-	 */
-	if (h->run->state == WORKER_SERVING)
-		mailbox_sleep(&h->shm, role, h->run->node);
-	lib_sleep(h);
-	busy = mailbox_peek(&h->shm, shm_slot_mailbox(&h->shm, h->slot), &head) == 1 ||
-	       (h->run->state == WORKER_SERVING && !h->run->wanted && !h->run->passed_over &&
-		is_served(control_unpack(word)) && mailbox_peek(&h->shm, role, &head) == 1);
-	if (h->replied && atom_load_acquire(&own_slot(h)->replies) != h->replies_seen)
-		busy = 1;
-	if (!busy && !news)
+	words[0] = doorbell;
+	doorbell_sleep(&h->shm, h->slot);
+	if (!news)
 		rc = waitset_wait(&h->waits, words, n, h->watched ? h->epoll : -1, deadline);
-	lib_awake(h);
-	if (h->run->state == WORKER_SERVING)
-		mailbox_awake(&h->shm, role, h->run->node);
+	doorbell_awake(&h->shm, h->slot);
 	return rc < 0 ? rc : 0;
 }
 
@@ -585,6 +554,7 @@ int heir_poll(heir_t *h, int64_t timeout)
 {
 	struct worker_run *run = h->run;
 	int64_t deadline = deadline_after(timeout);
+	struct wait_word doorbell;
 	uint64_t word;
 	int rc;
 
@@ -592,9 +562,11 @@ int heir_poll(heir_t *h, int64_t timeout)
 		return HEIR_EINVAL;
 	if (getpid() != h->pid)
 		return HEIR_EPERM;
+	doorbell = lib_doorbell(h);
 	rc = round_of(h, clock_ns(), &word);
 	if (rc == 0 && !run->finish && timeout != 0) {
-		rc = sleep_until(h, word, deadline_min(deadline, deadline_min(run->look_again, run->announce_at)));
+		rc = sleep_until(h, doorbell, word,
+		                 deadline_min(deadline, deadline_min(run->look_again, run->announce_at)));
 		if (rc == 0)
 			rc = round_of(h, clock_ns(), &word);
 	}

@@ -36,8 +36,6 @@ struct worker_run {
 	int64_t announce_at;      /* leaders are told then; -1: nothing to tell */
 	int64_t look_again;       /* deadline of the next look, or never */
 	int wanted;               /* a begin was refused: wait for the commit futex as well */
-	int passed_over;          /* mail at the head is in another's hands */
-	uint32_t doorbell;        /* of the role's mailbox, before it was last looked into */
 	int64_t wanted_since;     /* -1: it is not */
 	struct kept stop_request; /* answered before the process ends */
 	int stop_kept;

@@ -114,35 +114,13 @@ int mailbox_publish(const struct shm *shm, uint32_t mailbox, struct cell_ref ref
 			return 0;
 		entry = entry_pack((uint32_t)tail, 0);
 		TESTPOINT("mail: publishing");
-		/*
-		 * seq_cst: pairs with the reader's mailbox_sleep, which sets its bit in sleepers before it looks here
-		 * again
-		 */
+		/* seq_cst: before the control word says whom to ring; pairs with a new reader's peek (doorbell.h) */
 		if (atom_cas_seq(entry_at(shm, mailbox, tail), &entry, entry_pack((uint32_t)tail, ref.cell))) {
 			TESTPOINT("mail: in the ring");
 			(void)help(shm, mailbox, &tail);
 			return 0;
 		}
 	}
-}
-
-void mailbox_ring(const struct shm *shm, uint32_t mailbox)
-{
-	struct shm_mailbox *m = shm_mailbox(shm, mailbox);
-
-	atom_add_seq(&m->doorbell, 1);
-	if (atom_load_seq(&m->sleepers))
-		futex_wake(&m->doorbell, INT_MAX);
-}
-
-void mailbox_sleep(const struct shm *shm, uint32_t mailbox, uint32_t reader)
-{
-	atom_or_seq(&shm_mailbox(shm, mailbox)->sleepers, 1u << reader);
-}
-
-void mailbox_awake(const struct shm *shm, uint32_t mailbox, uint32_t reader)
-{
-	atom_and_relaxed(&shm_mailbox(shm, mailbox)->sleepers, ~(1u << reader));
 }
 
 /*

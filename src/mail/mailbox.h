@@ -20,10 +20,8 @@
  * Fullness is a limit that senders check beforehand (mailbox_has_room), which what was accepted within a
  * transaction passes over.
  *
- * Orders: the publishing CAS is acq_rel: its release pairs with the reader's acquire load of the entry (the
- * cell's contents are seen). Sleep: the reader sets its bit in sleepers (seq_cst), then looks at the ring again, then
- * sleeps on the doorbell; the sender fills the ring (seq_cst), adds to the doorbell, then loads sleepers
- * (seq_cst): one of them sees the other.
+ * Orders: the publishing CAS is seq_cst: its release pairs with the reader's acquire load of the entry (the cell's
+ * contents are seen); the rest is for the reader to be woken, or to find it by itself: doorbell.h.
  *
  * Progress: publish is lock-free (a failed CAS means that another was accepted); helping is wait-free. A sender
  * that dies or stops between publish and wake: it had not returned; later senders wake the reader for both, and
@@ -46,7 +44,6 @@ bool mailbox_has_room(const struct shm *shm, uint32_t mailbox);
  * Idempotent.
  */
 int mailbox_publish(const struct shm *shm, uint32_t mailbox, struct cell_ref ref);
-void mailbox_ring(const struct shm *shm, uint32_t mailbox);
 /* The message at the head: 1, 0 when empty, HEIR_ECORRUPT. */
 int mailbox_peek(const struct shm *shm, uint32_t mailbox, struct mail_head *ret);
 /*
@@ -58,12 +55,5 @@ int mailbox_take(const struct shm *shm, uint32_t holder, struct mail_head *head)
 void mailbox_pass(const struct shm *shm, uint32_t mailbox, uint32_t ticket, uint32_t cell);
 /* Mark what stands at the tail; afterwards every cell in the ring is PUBLISHED or further. */
 void mailbox_settle(const struct shm *shm, uint32_t mailbox);
-
-/*
- * `reader`: the node of a role's reader, 0 for that of a slot. Sleep comes before the last look at the ring. One that
- * died asleep costs its senders a needless wake until its successor, in that place, says that it is awake.
- */
-void mailbox_sleep(const struct shm *shm, uint32_t mailbox, uint32_t reader);
-void mailbox_awake(const struct shm *shm, uint32_t mailbox, uint32_t reader);
 
 #endif

@@ -2,11 +2,9 @@
 /* Commit records, their redo, and what the dead left in the mail (record.h has the argument). */
 #include "mail/record.h"
 
-#include <limits.h>
-
-#include "base/futex.h"
 #include "base/testpoint.h"
 #include "heir.h"
+#include "mail/doorbell.h"
 
 struct burial {
 	const struct shm *shm;
@@ -64,16 +62,6 @@ void record_load(struct mail_record *to, const struct shm_record *from)
 	}
 }
 
-void slot_nudge(const struct shm *shm, uint32_t slot)
-{
-	struct shm_slot *s = shm_slot(shm, slot);
-
-	if (!s)
-		return;
-	atom_add_release(&s->replies, 1);
-	futex_wake(&s->replies, INT_MAX);
-}
-
 /*
  * TAKEN -> DONE for a caller that waits, FREE where nobody does, ASIDE for poison. Whatever it is already
  * stays.
@@ -87,7 +75,7 @@ static void let_go(const struct shm *shm, struct cell_ref ref, enum mail_outcome
 		bool waits = (cw.flags & CELL_CALL) && !(cw.flags & CELL_ABANDONED);
 
 		if (cw.state == CELL_DONE || cw.state == CELL_ASIDE) {
-			slot_nudge(shm, cw.slot);
+			doorbell_ring(shm, cw.slot);
 			return;
 		}
 		if (cw.state != CELL_TAKEN)
@@ -102,7 +90,7 @@ static void let_go(const struct shm *shm, struct cell_ref ref, enum mail_outcome
 		if (cell_move(shm, ref.cell, w, next) == 0) {
 			TESTPOINT("mail: let go");
 			if (waits)
-				slot_nudge(shm, cw.slot);
+				doorbell_ring(shm, cw.slot);
 			return;
 		}
 	}
@@ -152,7 +140,7 @@ static bool refuse(const struct shm *shm, uint32_t cell, uint64_t w)
 	if (cell_move(shm, cell, w, next))
 		return false;
 	TESTPOINT("mail: refused");
-	slot_nudge(shm, cw.slot);
+	doorbell_ring(shm, cw.slot);
 	return true;
 }
 

@@ -24,12 +24,6 @@ struct mail_record {
 	struct { struct cell_ref ref; uint32_t mailbox; } outbox[SHM_OUTBOX_MAX];
 };
 
-/*
- * The thread of that slot looks again, also if it is just going to sleep: its `replies` counts one up. Nothing where
- * there is no such slot.
- */
-void slot_nudge(const struct shm *shm, uint32_t slot);
-
 void record_store(struct shm_record *to, const struct mail_record *from);
 /* bounded; indices are checked in redo */
 void record_load(struct mail_record *to, const struct shm_record *from);

@@ -390,8 +390,6 @@ static void publish(struct instance *i, const struct seen *s)
 		return;
 	atom_store_release(&i->shm->instance[l->node], state);
 	app_changed(l->shm, i->app);
-	if (state == INSTANCE_ABSENT)
-		app_nudge(l->shm, i->app);
 }
 
 /* Whether to look again at once. */

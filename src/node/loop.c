@@ -15,6 +15,7 @@
 #include "node/instance.h"
 #include "node/listen.h"
 #include "node/notify.h"
+#include "mail/doorbell.h"
 #include "proc/bury.h"
 #include "proc/recover.h"
 #include "state/control.h"
@@ -293,7 +294,7 @@ static void bury_dead(struct leader *l)
 			app_changed(l->shm, 0);
 		/* Who died may have left a change behind that it woke nobody for. */
 		for (uint32_t a = 0; a < l->conf->application_count; a++)
-			control_wake_generation(&shm_app(l->shm, a)->control);
+			app_wake(l->shm, a);
 		if (!bury_pending(l->shm)) {
 			l->bury_delay = 0;
 			return;
@@ -358,18 +359,18 @@ void loop_run(struct leader *l)
 {
 	while (!l->ended && !l->fatal) {
 		struct wait_word words[WAITSET_WORDS_MAX];
-		unsigned n;
-		int rc;
+		unsigned n = 2;
+		int rc = 0;
 
-		lib_sleep(l->h);
 		words[0] = (struct wait_word){&l->shm->head->changed,
 		                              atom_load_acquire(&l->shm->head->changed)};
-		n = 1 + lib_wait_words(l->h, words + 1);
+		words[1] = lib_doorbell(l->h);
 		n = add_life_words(l, words, n);
 		look(l);
-		rc = l->ended || l->fatal ? 0
-		                          : waitset_wait(&l->waits, words, n, l->epoll, l->again);
-		lib_awake(l->h);
+		doorbell_sleep(l->shm, l->h->slot);
+		if (!l->ended && !l->fatal)
+			rc = waitset_wait(&l->waits, words, n, l->epoll, l->again);
+		doorbell_awake(l->shm, l->h->slot);
 		if (rc < 0) {
 			log_error("cannot wait: %s", strerror(-rc));
 			l->fatal = true;

@@ -9,6 +9,7 @@
 #include "base/futex.h"
 #include "base/testpoint.h"
 #include "heir.h"
+#include "mail/doorbell.h"
 #include "mail/record.h"
 #include "name/names.h"
 #include "proc/move.h"
@@ -56,7 +57,7 @@ static bool owed(const struct corpse *corpse)
 		if (!still_dead((void *)(uintptr_t)corpse) || control_name_heir(&c, 0) ||
 		    control_cas(&a->control, word, c))
 			return true;
-		control_wake_generation(&a->control);
+		app_wake(shm, i);
 	}
 	return false;
 }
@@ -127,17 +128,14 @@ static void ring_all(const struct shm *shm)
 	for (uint32_t i = 0; i < shm_mailbox_count(shm); i++) {
 		struct shm_mailbox *m = shm_mailbox(shm, i);
 
-		if (atom_load_relaxed(&m->tail) != atom_load_relaxed(&m->head) ||
-		    atom_load_relaxed(&m->sleepers)) {
+		if (atom_load_relaxed(&m->tail) != atom_load_relaxed(&m->head))
 			mailbox_settle(shm, i);
-			mailbox_ring(shm, i);
-		}
 	}
 	for (uint32_t i = 1; i < shm->limits.slots; i++) {
 		struct shm_slot *s = shm_slot(shm, i);
 
 		if (s && slot_unpack(atom_load_relaxed(&s->word)).state == SLOT_ALIVE)
-			slot_nudge(shm, i);
+			doorbell_ring(shm, i);
 	}
 	for (uint32_t i = 0; i < shm->limits.apps; i++) {
 		control_wake_commit(&shm_app(shm, i)->control);

@@ -9,6 +9,7 @@
 #include "base/futex.h"
 #include "base/testpoint.h"
 #include "heir.h"
+#include "mail/doorbell.h"
 #include "mail/record.h"
 #include "proc/move.h"
 #include "state/control.h"
@@ -16,23 +17,28 @@
 
 #define FENCE_TIMEOUT INT64_C(2000000000)
 
-void app_changed(const struct shm *shm, uint32_t app)
+void app_wake(const struct shm *shm, uint32_t app)
 {
-	control_wake_generation(&shm_app(shm, app)->control);
-	atom_add_release(&shm->head->changed, 1);
-	futex_wake(&shm->head->changed, INT_MAX);
+	struct shm_app *a = shm_app(shm, app);
+
+	control_wake_generation(&a->control);
+	for (uint32_t i = 0; i < a->roles && i < SHM_APP_ROLES_MAX; i++) {
+		struct shm_role *role = shm_role(shm, a->first_role + i);
+
+		for (uint32_t n = 0; role && n < shm->limits.nodes; n++) {
+			uint64_t handle = atom_load_acquire(&role->candidate[n]);
+
+			if (handle && handle_alive(shm, handle))
+				doorbell_ring(shm, handle_slot(handle));
+		}
+	}
 }
 
-void app_nudge(const struct shm *shm, uint32_t app)
+void app_changed(const struct shm *shm, uint32_t app)
 {
-	struct shm_role *role = shm_role(shm, shm_app(shm, app)->lead_role);
-
-	for (uint32_t n = 0; role && n < shm->limits.nodes; n++) {
-		uint64_t handle = atom_load_acquire(&role->candidate[n]);
-
-		if (handle && handle_alive(shm, handle))
-			slot_nudge(shm, handle_slot(handle));
-	}
+	app_wake(shm, app);
+	atom_add_release(&shm->head->changed, 1);
+	futex_wake(&shm->head->changed, INT_MAX);
 }
 
 static int undo(const struct shm *shm, uint32_t app, unsigned parity, struct state *state)

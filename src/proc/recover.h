@@ -54,16 +54,10 @@ int app_release(const struct shm *shm, uint32_t app, uint64_t me);
  */
 int app_serve(const struct shm *shm, uint32_t app, uint64_t me, uint32_t type, uint32_t from, uint32_t *ret_generation);
 int app_give_back(const struct shm *shm, uint32_t app, uint64_t me, uint64_t to);
-/*
- * Tell leaders and watchers that something about the application changed (control word or readiness). Two
- * wakes.
- */
+/* Its processes on all nodes, and who waits for its control word to change, look again. */
+void app_wake(const struct shm *shm, uint32_t app);
+/* Leaders as well: something about the application changed (control word, readiness, a leader's view of it). */
 void app_changed(const struct shm *shm, uint32_t app);
-/*
- * Its candidates look again, also those that are just going to sleep: for what changes neither the control word
- * nor a life word.
- */
-void app_nudge(const struct shm *shm, uint32_t app);
 
 /* Whether there may be no more failovers just now. */
 bool failover_exhausted(const struct shm *shm, uint32_t app, int64_t now_ns);

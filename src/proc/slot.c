@@ -116,6 +116,7 @@ static int try_slot(const struct shm *shm, uint32_t slot, struct slot_place plac
 	atom_store_relaxed(&s->ready, WORKER_INIT);
 	atom_store_relaxed(&s->dying, 0);
 	atom_store_relaxed(&s->names, 0);
+	atom_store_relaxed(&s->asleep, 0); /* whoever had the slot before may have died asleep */
 	rc = lock_lives(s);
 	TESTPOINT("slot: lives locked");
 	w = slot_pack(sw);
@@ -164,6 +165,7 @@ void slot_leave(const struct shm *shm, uint64_t handle)
 	if (atom_load_relaxed(&s->names) &&
 	    names_drop_binding((struct shm *)(uintptr_t)shm, handle_slot(handle), handle) == 0)
 		atom_store_relaxed(&s->names, 0);
+	atom_store_relaxed(&s->asleep, 0); /* whoever had the slot before may have died asleep */
 	for (unsigned i = SHM_LIVES; i-- > 0;) {
 		pthread_mutex_unlock(&s->life[i].mutex);
 		TESTPOINT("slot: life unlocked");

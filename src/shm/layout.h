@@ -178,9 +178,11 @@ struct shm_slot {
 	atom64 version;                   /* state version it understands; the slot's thread */
 	atom32 ready;                     /* worker_state; the slot's thread */
 	atom32 dying;                     /* 1: a fatal signal was caught; any thread of that process */
-	atom32 replies;                   /* futex: +1 by whoever answers its call or nudges it; woken with it */
+	atom32 doorbell;                  /* futex: +1 by whoever has something for it: mail/doorbell.h */
 	atom32 names;                     /* direct names registered; the slot's thread */
 	atom64 beat;                      /* reserved for the watchdog; the slot's thread */
+	atom32 asleep;                    /* 1: it sleeps on the doorbell, or is about to; the slot's thread */
+	atom32 pad;
 	struct shm_life life[SHM_LIVES];
 };
 enum slot_state { SLOT_FREE, SLOT_JOINING, SLOT_ALIVE, SLOT_DEAD };
@@ -196,13 +198,10 @@ struct shm_mailbox {
 	_Alignas(CACHE_LINE) atom64 head;
 	/* how many of these sleep; +1 -1 by them (the dead leave it too high: one more wake) */
 	atom32 senders;
-	_Alignas(CACHE_LINE) atom64 tail; /* next ticket to fill; CAS by anyone */
-	/* futex: +1 by anyone after publishing, then woken if a reader sleeps */
-	_Alignas(CACHE_LINE) atom32 doorbell;
-	atom32 sleepers;                      /* bit per reader that sleeps or is about to; that reader */
 	atom32 aside;                         /* messages set aside; the owner's redo */
-	atom32 pad;
-	atom64 reserved[5];
+	atom64 reserved0[6];
+	_Alignas(CACHE_LINE) atom64 tail; /* next ticket to fill; CAS by anyone */
+	atom64 reserved1[7];
 };
 
 struct shm_cell {

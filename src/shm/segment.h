@@ -67,6 +67,14 @@ static inline struct shm_slot *shm_slot(const struct shm *s, uint64_t i)
 {
 	return i > 0 && i < s->limits.slots ? &s->slots[i] : NULL;
 }
+/* The node of the process in that slot, or -1. */
+static inline int shm_slot_node(const struct shm *s, uint32_t slot)
+{
+	struct shm_slot *at = shm_slot(s, slot);
+	uint32_t node = at ? (uint32_t)(atom_load_relaxed(&at->place) >> 48) & 0xff : 0;
+
+	return node > 0 && node <= s->limits.nodes ? (int)node - 1 : -1;
+}
 static inline uint32_t shm_mailbox_count(const struct shm *s) { return s->limits.roles + s->limits.slots; }
 static inline uint32_t shm_slot_mailbox(const struct shm *s, uint32_t slot) { return s->limits.roles + slot; }
 static inline struct shm_mailbox *shm_mailbox(const struct shm *s, uint64_t i)

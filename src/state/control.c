@@ -176,7 +176,7 @@ int control_name_heir(struct control *c, uint32_t heir)
 
 int control_cas(atom64 *word, uint64_t old, struct control next)
 {
-	return atom_cas(word, &old, control_pack(next)) ? 0 : HEIR_EAGAIN;
+	return atom_cas_seq(word, &old, control_pack(next)) ? 0 : HEIR_EAGAIN;
 }
 
 void control_wake_generation(atom64 *word)

@@ -19,9 +19,9 @@
  *    equal generation had the same owner, heir and phase in between: a delayed CAS lands on the word it was
  *    computed from, or fails.
  *
- * Orders: every CAS is acq_rel and pairs with the CAS of the next transition by whomever: begin's with the
- * commit, switch or claim before it (the state's stores are seen), commit's release with the next begin's or
- * switch's acquire.
+ * Orders: every CAS pairs with the CAS of the next transition by whomever: begin's with the commit, switch or claim
+ * before it (the state's stores are seen), commit's release with the next begin's or switch's acquire. It is seq_cst,
+ * as a new owner looks for mail behind it, and who sends looks for the owner behind its mail: mail/doorbell.h.
  *
  * Death and stop at each step: before its CAS a party has changed nothing here. After it the word says who has
  * to go on: its owner (SERVING, MOVING, RECOVERING), its owner's leader (HELD) or, these being dead, any
@@ -101,7 +101,7 @@ int control_name_heir(struct control *c, uint32_t heir);/* EALREADY, ESTALE (not
 			struct control control_c_ = control_unpack(control_old_); \
 			control_rc_ = transition(&control_c_, __VA_ARGS__); \
 			control_new_ = control_pack(control_c_); \
-		} while (control_rc_ == 0 && !atom_cas(control_word_, &control_old_, control_new_)); \
+		} while (control_rc_ == 0 && !atom_cas_seq(control_word_, &control_old_, control_new_)); \
 		*(ret_old) = control_old_; \
 		if (control_rc_ == 0) \
 			*(ret_new) = control_new_; \

@@ -4,6 +4,7 @@
 
 #include "base/futex.h"
 #include "heir.h"
+#include "mail/doorbell.h"
 #include "proc/bury.h"
 #include "proc/recover.h"
 #include "state/control.h"
@@ -59,7 +60,7 @@ int op_name_heir(heir_t *h)
 	int rc = control_apply(word(h), &old, &now, control_name_heir, h->slot);
 
 	if (rc == 0)
-		control_wake_generation(word(h));
+		app_wake(&h->shm, 0);
 	return rc;
 }
 
@@ -101,23 +102,17 @@ int op_call(heir_t *h, uint64_t target, uint64_t value, struct heir_ticket *ret)
 	return 0;
 }
 
-static bool mail_in(heir_t *h, uint32_t mailbox)
+uint32_t op_doorbell(heir_t *h)
 {
-	struct mail_head head;
-
-	return mailbox_peek(&h->shm, mailbox, &head) != 0;
+	return doorbell_seen(&h->shm, h->slot);
 }
 
-void op_sleep_box(heir_t *h, uint32_t mailbox, const bool *quit)
+void op_sleep_box(heir_t *h, uint32_t rung, const bool *quit)
 {
-	atom32 *bell = &shm_mailbox(&h->shm, mailbox)->doorbell;
-	uint32_t seen;
-
-	mailbox_sleep(&h->shm, mailbox, (uint32_t)h->place.node);
-	seen = atom_load_acquire(bell);
-	if (!*quit && !mail_in(h, mailbox))
-		(void)futex_wait(bell, seen, -1);
-	mailbox_awake(&h->shm, mailbox, (uint32_t)h->place.node);
+	doorbell_sleep(&h->shm, h->slot);
+	if (!*quit)
+		(void)futex_wait(&h->shm.slots[h->slot].doorbell, rung, -1);
+	doorbell_awake(&h->shm, h->slot);
 }
 
 void op_bury(heir_t *h)
@@ -127,7 +122,7 @@ void op_bury(heir_t *h)
 	if (bury_all(&h->shm, h->slot))
 		app_changed(&h->shm, 0);
 	if (pending)
-		control_wake_generation(word(h)); /* who died may have changed it, and woken nobody */
+		app_wake(&h->shm, 0); /* who died may have changed it, and woken nobody */
 }
 
 void op_stop_held(heir_t *h, uint64_t *asked, struct heir_ticket *ticket)
@@ -148,7 +143,6 @@ void op_stop_held(heir_t *h, uint64_t *asked, struct heir_ticket *ticket)
 			return;
 		atom_store_release(&a->instance[node], INSTANCE_ABSENT);
 		app_changed(&h->shm, 0);
-		app_nudge(&h->shm, 0);
 	} else if (!*asked && lib_request(h, owner, &stop, ticket) == 0) {
 		*asked = owner;
 	}
@@ -159,17 +153,15 @@ uint32_t op_changes(heir_t *h)
 	return atom_load_acquire(&h->shm.head->changed);
 }
 
-void op_sleep_leader(heir_t *h, uint32_t seen, const bool *quit)
+void op_sleep_leader(heir_t *h, uint32_t seen, uint32_t rung, const bool *quit)
 {
-	struct wait_word words[3];
-	struct futex_waitv at[3];
-	unsigned n = lib_wait_words(h, words);
+	struct futex_waitv at[] = {
+		futex_word(&h->shm.head->changed, seen),
+		futex_word(&h->shm.slots[h->slot].doorbell, rung),
+	};
 
-	words[n++] = (struct wait_word){&h->shm.head->changed, seen};
-	for (unsigned i = 0; i < n; i++)
-		at[i] = futex_word(words[i].word, words[i].expected);
-	lib_sleep(h);
-	if (!*quit && !mail_in(h, shm_slot_mailbox(&h->shm, h->slot)))
-		(void)futex_waitv(at, n, -1);
-	lib_awake(h);
+	doorbell_sleep(&h->shm, h->slot);
+	if (!*quit)
+		(void)futex_waitv(at, 2, -1);
+	doorbell_awake(&h->shm, h->slot);
 }

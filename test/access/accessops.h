@@ -20,10 +20,11 @@ void op_bury(heir_t *h); /* loop.c, bury_dead() */
  * go when it is dead. *asked is whom this leader has asked.
  */
 void op_stop_held(heir_t *h, uint64_t *asked, struct heir_ticket *ticket);
-/* A leader's loop sleeps until something has changed since `seen`, or it has mail. */
+/* A leader's loop sleeps until something has changed, or was rung for, since these were loaded. */
 uint32_t op_changes(heir_t *h);
-void op_sleep_leader(heir_t *h, uint32_t seen, const bool *busy);
+uint32_t op_doorbell(heir_t *h);
+void op_sleep_leader(heir_t *h, uint32_t seen, uint32_t rung, const bool *busy);
 /* A reader of a role without a state. */
-void op_sleep_box(heir_t *h, uint32_t mailbox, const bool *busy);
+void op_sleep_box(heir_t *h, uint32_t rung, const bool *busy);
 
 #endif

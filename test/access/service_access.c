@@ -174,17 +174,18 @@ static void lead(unsigned self, long arg)
 		actor_exit();
 	become_leader(h);
 	while (!quit) {
-		uint32_t seen;
+		uint32_t seen, rung;
 
 		if (stops > 0 && random_below(4) == 0 && op_hold(h) == 0)
 			stops--;
 		leader_busy = quit;
 		op_bury(h);
 		seen = op_changes(h); /* behind it: its own are no news */
+		rung = op_doorbell(h);
 		leader_mail(h, &yielding);
 		op_stop_held(h, &asked, &ticket);
 		yield_instance(h, &yielding);
-		op_sleep_leader(h, seen, &leader_busy);
+		op_sleep_leader(h, seen, rung, &leader_busy);
 	}
 	if (asked)
 		lib_forget(h, ticket);
@@ -197,9 +198,11 @@ static void read_box(unsigned self, long arg)
 	if (!h)
 		actor_exit();
 	while (!quit) {
+		uint32_t rung = op_doorbell(h);
+
 		while (serve_box(self) == 1)
 			;
-		op_sleep_box(h, ROLE_BOX, &quit);
+		op_sleep_box(h, rung, &quit);
 	}
 }
 
@@ -399,7 +402,7 @@ static void all_was_told(void)
 {
 	for (unsigned i = 1; i < ACTORS; i++)
 		if (actor_state(i) == ACTOR_BLOCKED)
-			MUST(!sim_oversleeps(i, control_generation_futex(&world.apps[0].control)));
+			MUST(!sim_oversleeps(i, NULL));
 }
 
 /* Its leader gets SIGCHLD. */

@@ -239,15 +239,19 @@ heir_t *world_join(unsigned actor, struct slot_place place)
 heir_t *world_worker(unsigned actor, int node, uint32_t role)
 {
 	heir_t *h = world_join(actor, (struct slot_place){KIND_WORKER, node, 0, (int)role});
-	uint64_t old = atom_load_acquire(&world.roles[role].candidate[node]);
+	int last = role == ROLE_LEAD ? node : (int)world.limits.nodes - 1; /* the box is read wherever the owner is */
 
 	if (!h)
 		return NULL;
 	if (role == ROLE_LEAD)
 		h->state = world_state;
-	do
-		MUST(!old || handle_gone(&world, old));
-	while (!atom_cas(&world.roles[role].candidate[node], &old, h->self));
+	for (int n = role == ROLE_LEAD ? node : 0; n <= last; n++) {
+		uint64_t old = atom_load_acquire(&world.roles[role].candidate[n]);
+
+		do
+			MUST(!old || handle_gone(&world, old));
+		while (!atom_cas_seq(&world.roles[role].candidate[n], &old, h->self));
+	}
 	atom_store_release(&world.slots[h->slot].ready, WORKER_STANDBY);
 	return h;
 }

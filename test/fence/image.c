@@ -82,9 +82,7 @@ void image_compare(const struct image *i, const struct shm *shm, const struct st
 	assert_non_null(mask);
 	allow(mask, shm, &shm->head->changed, sizeof(atom32));
 	for (uint32_t n = 1; n < shm->limits.slots; n++)
-		allow(mask, shm, &shm->slots[n].replies, sizeof(atom32));
-	for (uint32_t n = 0; n < shm_mailbox_count(shm); n++)
-		allow(mask, shm, &shm->mailboxes[n].doorbell, sizeof(atom32));
+		allow(mask, shm, &shm->slots[n].doorbell, sizeof(atom32));
 	allow_cells(mask, i, shm, slot);
 	if (slot) {
 		struct shm_slot *s = &shm->slots[slot];

@@ -29,6 +29,7 @@
 
 #include "base/futex.h"
 #include "heir.h"
+#include "mail/doorbell.h"
 #include "mail/mailfix.h"
 #include "state/control.h"
 
@@ -112,20 +113,32 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void sleep_on(uint32_t slot, uint32_t rung)
+{
+	doorbell_sleep(&shm, slot);
+	(void)futex_wait(&shm.slots[slot].doorbell, rung, DEADLINE_NEVER); /* a lost wake ends in the alarm */
+	doorbell_awake(&shm, slot);
+}
+
+static void ring_all(void)
+{
+	for (uint32_t s = 1; s < MAILFIX_SLOTS; s++)
+		doorbell_ring(&shm, s);
+}
+
 /* Until the answer is there: the caller's part. */
 static void await(uint32_t slot, struct cell_ref ref, uint64_t number)
 {
 	struct shm_cell *c = shm_cell(&shm, ref.cell);
-	atom32 *replies = &shm_slot(&shm, slot)->replies;
 	uint64_t w, answer;
 
 	for (;;) {
-		uint32_t seen = atom_load_acquire(replies);
+		uint32_t seen = doorbell_seen(&shm, slot);
 
 		CHECK(cell_load(&shm, ref, &w) == 0);
 		if (cell_unpack(w).state == CELL_DONE)
 			break;
-		(void)futex_wait(replies, seen, DEADLINE_NEVER); /* a lost wake ends in the alarm */
+		sleep_on(slot, seen);
 	}
 	CHECK(!(cell_unpack(w).flags & CELL_REFUSED));
 	CHECK(atom_load_relaxed(&c->reply_size) == sizeof(answer));
@@ -209,18 +222,6 @@ static void redo_last(uint32_t slot)
 		return; /* taken by another already */
 	record_redo(&shm, &r);
 	(void)control_apply(&shm.apps[0].control, &old, &now, control_serve, slot);
-}
-
-static void wait_for_mail(void)
-{
-	struct shm_mailbox *m = shm_mailbox(&shm, ROLE);
-	uint32_t bell = atom_load_acquire(&m->doorbell);
-	struct mail_head head;
-
-	mailbox_sleep(&shm, ROLE, 0);
-	if (mailbox_peek(&shm, ROLE, &head) == 0 && !atom_load_acquire(&board->stop))
-		(void)futex_wait(&m->doorbell, bell, DEADLINE_NEVER);
-	mailbox_awake(&shm, ROLE, 0);
 }
 
 static void check_board(void)
@@ -333,11 +334,13 @@ static void owner_process(uint32_t slot, uint32_t seed)
 		CHECK(control_apply(word, &old, &now, control_recovered, slot) == 0);
 	redo_last(slot);
 	for (;;) {
+		uint32_t rung = doorbell_seen(&shm, slot);
+
 		if (serve_one(slot, next_random(&seed) % 64 == 0))
 			continue;
 		if (atom_load_acquire(&board->stop))
 			return;
-		wait_for_mail();
+		sleep_on(slot, rung);
 	}
 }
 
@@ -372,10 +375,9 @@ static void bury_slot(uint32_t slot, uint32_t incarnation)
 	uint64_t handle = mailfix_slot(&shm, slot, incarnation, SLOT_DEAD);
 
 	mail_bury(&shm, handle, still_dead, (void *)(uintptr_t)handle);
-	for (uint32_t m = 0; m < shm_mailbox_count(&shm); m++) {
+	for (uint32_t m = 0; m < shm_mailbox_count(&shm); m++)
 		mailbox_settle(&shm, m);
-		mailbox_ring(&shm, m);
-	}
+	ring_all();
 	mailfix_slot(&shm, slot, incarnation + 1, SLOT_ALIVE);
 }
 
@@ -438,7 +440,7 @@ static void test_killed(void **state)
 		bury_slot(s, incarnation[s]++);
 	}
 	atom_store_seq(&board->stop, 1);
-	mailbox_ring(&shm, ROLE);
+	ring_all();
 	end_of(child[owner], false);
 	settle_owner(owner == OWNER ? OWNER + 1 : OWNER);
 	bury_slot(owner, incarnation[owner]++);

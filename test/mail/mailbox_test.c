@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "heir.h"
+#include "mail/doorbell.h"
 #include "mail/mailfix.h"
 #include "support/points.h"
 

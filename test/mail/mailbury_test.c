@@ -19,6 +19,7 @@
 
 #include "base/testpoint.h"
 #include "heir.h"
+#include "mail/doorbell.h"
 #include "mail/mailfix.h"
 #include "support/points.h"
 

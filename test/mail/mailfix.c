@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include "mail/doorbell.h"
 #include "mail/mailfix.h"
 
 #include <stdlib.h>

@@ -124,10 +124,10 @@ static void test_redo_again(void **state)
 	(void)state;
 
 	for (int i = 0; i < 5; i++) {
-		replies = atom_load_relaxed(&shm_slot(&shm, CALLER)->replies);
+		replies = atom_load_relaxed(&shm_slot(&shm, CALLER)->doorbell);
 		record_redo(&shm, &r); /* Invariant 5: once, however often */
 		/* Woken each time: whoever committed may have died before its wake. */
-		assert_int_equal(atom_load_relaxed(&shm_slot(&shm, CALLER)->replies), replies + 1);
+		assert_int_equal(atom_load_relaxed(&shm_slot(&shm, CALLER)->doorbell), replies + 1);
 	}
 	check_transaction(call);
 }
@@ -155,11 +155,11 @@ static void test_outcomes(void **state)
 	call = mailfix_send(&shm, CALLER, CELL_CALL, ROLE, 0, 1);
 	r = transaction(ACTOR, MAIL_ASIDE);
 	r.sent = 0;
-	replies = atom_load_relaxed(&shm_slot(&shm, CALLER)->replies);
+	replies = atom_load_relaxed(&shm_slot(&shm, CALLER)->doorbell);
 	record_redo(&shm, &r);
 	record_redo(&shm, &r);
 	assert_int_equal(state_of(call), CELL_ASIDE);
-	assert_true(atom_load_relaxed(&shm_slot(&shm, CALLER)->replies) > replies);
+	assert_true(atom_load_relaxed(&shm_slot(&shm, CALLER)->doorbell) > replies);
 	/* No message: nothing is touched, whatever the rest says. */
 	r = (struct mail_record){.outcome = MAIL_ANSWERED, .mailbox = ROLE, .ticket = 3};
 	record_redo(&shm, &r);

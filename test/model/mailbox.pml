@@ -3,7 +3,7 @@
  * mailbox.pml: one mailbox, checked exhaustively by spin.
  *
  * The ring of tickets, the cells, the commit record with its redo, sleep and wake, and the burial of the dead, as
- * src/mail/{mailbox,cell,record}.c, src/lib/{libmail,libtxn}.c and src/proc/bury.c have them. Each inline and each
+ * src/mail/{mailbox,doorbell,cell,record}.c, src/lib/{libmail,libtxn}.c and src/proc/bury.c have them. Each inline and each
  * label names its C function. A transition is one access of shared memory; between any two a process may die or
  * be stopped. The control word is proved by control.pml: here claim, switch and commit are one CAS each. ./run
  * checks all of it.
@@ -30,8 +30,8 @@
  *   7 no leak   at rest, where nobody is halted, every cell is free and every one of the dead is buried
  *   8 ends      the state graph has no cycle, so every run ends (as in control.pml)
  *
- * What is not proved. Weak memory: accesses happen in one order for all. Generations, tickets and the doorbell do not
- * wrap: the doorbell and the count of replies are flags here, "raised since it was loaded". Forwarding, ASIDE,
+ * What is not proved. Weak memory: accesses happen in one order for all. Generations, tickets and doorbells do not
+ * wrap: a doorbell is a flag here, "raised since it was loaded". A sleeper is told of a new owner. Forwarding, ASIDE,
  * abort, and room (mailbox_has_room, senders): test/access sweeps those. A burier is told of a death, and a standby
  * of its owner's (control.pml has that). A record is loaded whole: control.pml has torn ones.
  */
@@ -76,13 +76,13 @@
 #define PASS_LAST 16		/* redo lets the cell go before it empties the entry */
 #define WAKE_ONCE 32		/* redo wakes the caller only if it let the cell go itself */
 #define FREE_KEEPS_GEN 64	/* a freed cell keeps its generation */
-#define NO_SECOND_LOOK 128	/* a reader sleeps without a look behind its bit in sleepers */
+#define BELL_LATE 128		/* a reader loads its doorbell behind its look */
 #define NO_DOORBELL 256		/* ring wakes, and leaves the doorbell */
-#define SLEEPERS_FIRST 512	/* sleepers are loaded before the ring is filled */
-#define NO_BIT 1024		/* a reader sleeps without its bit */
-#define REPLIES_KEPT 2048	/* a caller is woken, its count of replies is left */
-#define BURY_QUIETLY 4096	/* a burial rings no mailbox */
-#define BURY_NO_NUDGE 8192	/* a burial wakes no callers */
+#define ASLEEP_FIRST 512	/* whether the other sleeps is loaded before its doorbell is raised */
+#define NOT_ASLEEP 1024		/* a reader sleeps and does not say so */
+#define READER_FIRST 2048	/* the reader is looked up before the ring is filled */
+#define BURY_QUIETLY 4096	/* a burial rings no reader */
+#define BURY_NO_CALLER 8192	/* a burial rings no caller */
 #define BURY_UNSETTLED 16384	/* a burial discards an OWNED cell that stands in the ring */
 #define BURY_UNASKED 32768	/* a burial does not ask whether the slot is still the dead one's */
 #define BURY_AT_ONCE 65536	/* a reader is buried before what it committed is redone */
@@ -155,9 +155,8 @@ byte reply[3];		/* the answer: to which message */
 byte holder[3];
 byte ring[3];
 byte head, tail;
-byte sleepers;		/* a bit for each reader */
-byte bell[5];		/* the doorbell: 1: that reader has loaded it; 2: and it was raised since; 0: forgotten */
-byte replied[5];	/* the slot's count of replies, the same */
+byte drowsy;		/* `asleep` of each slot: a bit */
+byte bell[5];		/* its doorbell: 1: its thread has loaded it; 2: and it was raised since; 0: forgotten */
 byte control;
 typedef commit { byte c; byte g; byte ticket; byte sent; byte sent_g };
 commit record[2];
@@ -173,7 +172,7 @@ byte incarnation;	/* of S1's slot: 1 after REJOIN */
 #define HALTED 1
 #define DEAD 2
 byte fate[7];
-byte asleep[5];		/* on 1: the doorbell and the control word; 2: its replies */
+bool asleep[5];		/* on its doorbell */
 byte deaths, halts, deadlines, takeovers, rejoins;
 chan kill = [0] of { byte, byte };
 
@@ -261,29 +260,32 @@ inline publish(c, g)
 	od
 }
 
-/* mailbox_ring(); `seen`: sleepers, as the mutant loaded it before */
-inline ring_bell(seen)
+/* doorbell_ring(), of slot s; `was` is of the mutant */
+inline doorbell_ring(s, was)
+{
+	atomic { if :: mutant(ASLEEP_FIRST) -> was = drowsy & BIT(s) :: else fi };
+	atomic { if :: !mutant(NO_DOORBELL) -> bell[s] = (bell[s] -> 2 : 0) :: else fi };
+	atomic { if :: !mutant(ASLEEP_FIRST) -> was = drowsy & BIT(s) :: else fi };
+	atomic { if :: was -> asleep[s] = false; was = 0 :: else fi }
+}
+
+/* The same in one step, by a burier: what it interleaves with, the others' have shown. */
+#define rung_at_once(s) \
+	bell[s] = (bell[s] -> 2 : 0); \
+	asleep[s] = asleep[s] && !(drowsy & BIT(s))
+
+/* mailbox_ring(): reader_of(), then its doorbell; `reader` as the mutant looked it up before */
+inline mailbox_ring(reader)
 {
 	atomic {
 		if
-		:: !mutant(NO_DOORBELL) ->
-			bell[R1] = (bell[R1] -> 2 : 0); bell[R2] = (bell[R2] -> 2 : 0)
-		:: else
-		fi
+		:: mutant(READER_FIRST) -> rc = reader
+		:: else -> rc = OWNER(control)
+		fi;
+		t = published
 	};
-	do
-	:: atomic {
-		rc = (mutant(SLEEPERS_FIRST) -> seen : sleepers);
-		t = published;
-		if :: !rc -> rung = rung | t; t = 0; break :: else fi
-	   };
-	   atomic {
-		asleep[R1] = (asleep[R1] == 1 -> 0 : asleep[R1]);
-		asleep[R2] = (asleep[R2] == 1 -> 0 : asleep[R2]);
-		rung = rung | t; t = 0; rc = 0;
-		break
-	   }
-	od
+	doorbell_ring(rc, e);
+	atomic { rung = rung | t; t = 0; rc = 0; e = 0 }
 }
 
 /* mailbox_pass(), its CAS of the head for exactly that ticket */
@@ -355,12 +357,6 @@ inline peek()
 
 /* ---- record.c -------------------------------------------------------------------------------- */
 
-inline slot_nudge(s)
-{
-	atomic { if :: s && !mutant(REPLIES_KEPT) -> replied[s] = (replied[s] -> 2 : 0) :: else fi };
-	atomic { if :: s && asleep[s] == 2 -> asleep[s] = 0 :: else fi }
-}
-
 /* let_go(). rc 2: it was already; 3: by this */
 inline let_go(c, g)
 {
@@ -385,7 +381,7 @@ inline let_go(c, g)
 		:: rc == 2
 		fi
 	   };
-	   if :: rc -> slot_nudge(SLOT(w)); break :: else fi
+	   if :: rc -> if :: SLOT(w) -> doorbell_ring(SLOT(w), rc) :: else fi; break :: else fi
 	od;
 }
 
@@ -393,7 +389,7 @@ inline let_go(c, g)
 inline refuse(c)
 {
 	atomic { if :: cell[c] == w -> cell[c] = refused(w); rc = 1 :: else -> rc = 0 fi };
-	if :: rc -> slot_nudge(SLOT(w)) :: else fi
+	if :: rc && SLOT(w) -> doorbell_ring(SLOT(w), e); rc = 1; e = 0 :: else fi
 }
 
 /* mail_refuse() */
@@ -441,7 +437,7 @@ inline mail_return()
 		atomic { \
 			kill?eval(me), fate[me]; \
 			forget(); \
-			if :: me <= R2 -> asleep[me] = 0; bell[me] = 0; replied[me] = 0 :: else fi \
+			if :: me <= R2 -> asleep[me] = false; bell[me] = 0 :: else fi \
 		} \
 	}
 
@@ -456,10 +452,10 @@ send:	/* heir_send(), call_start() */
 		m > last || any_free;
 		if :: m > last -> goto end :: else fi;
 		alloc((calls -> CALL : 0), m);
-		if :: mutant(SLEEPERS_FIRST) -> seen = sleepers :: else fi
+		if :: mutant(READER_FIRST) -> seen = OWNER(control) :: else fi
 	};
 	publish(c, g);
-	ring_bell(seen);
+	mailbox_ring(seen);
 #ifdef DIRECT
 	mail_return();
 #endif
@@ -468,22 +464,24 @@ send:	/* heir_send(), call_start() */
 		if :: !calls -> c = 0; g = 0; m++; goto send :: else fi
 	};
 wait:	/* heir_call_finish() */
-	replied[me] = 1;
+	bell[me] = 1;
 	atomic {
 		w = cell[c];
 		check(3, GEN(w) == g);
-		if :: ST(w) == DONE -> replied[me] = 0; goto collect :: else -> w = 0 fi
+		if :: ST(w) == DONE -> bell[me] = 0; goto collect :: else -> w = 0 fi
 	};
 	atomic {
 		if
-		:: deadlines > 0 -> deadlines--; replied[me] = 0; goto give_up
+		:: deadlines > 0 -> deadlines--; bell[me] = 0; goto give_up
 		:: true
 		fi;
-		if :: replied[me] == 2 -> goto wait :: else -> asleep[me] = 2; replied[me] = 0 fi
+		drowsy = drowsy | BIT(me)	/* doorbell_sleep() */
 	};
+	atomic { asleep[me] = (bell[me] != 2); bell[me] = 0 };
 	atomic {
-		asleep[me] == 0 || deadlines > 0;
-		if :: asleep[me] == 0 -> goto wait :: else -> deadlines--; asleep[me] = 0 fi
+		!asleep[me] || deadlines > 0;
+		drowsy = drowsy & ~BIT(me);
+		if :: !asleep[me] -> goto wait :: else -> deadlines--; asleep[me] = false fi
 	};
 give_up:
 	w = cell[c];
@@ -525,6 +523,10 @@ look:	/* worker.c: round_of() */
 	atomic {
 		forget(); c = 0; g = 0; ticket = 0; s = 0; sg = 0;
 		OWNER(control) == me || may_acquire(me);
+		if :: !mutant(BELL_LATE) -> bell[me] = 1 :: else fi	/* heir_poll() */
+	};
+	atomic {
+		if :: OWNER(control) != me && !may_acquire(me) -> goto look :: else fi;
 		cw = control;
 		if
 		:: OWNER(cw) != me && !is_dead(OWNER(cw)) && fate[OWNER(cw)] == RUNNING -> takeovers--; goto acquire
@@ -610,7 +612,7 @@ redo:	/* app_recover(): record_load(), and the generation still the same behind 
 
 apply:	/* record_redo() */
 	if
-	:: s -> publish(s, sg); ring_bell(sleepers)
+	:: s -> publish(s, sg); mailbox_ring(R1)
 	:: else
 	fi;
 	if
@@ -625,18 +627,11 @@ apply:	/* record_redo() */
 		goto look
 	};
 
-sleep:	/* sleep_until(): the doorbell is loaded behind the first look */
-	bell[me] = 1;
-	atomic { if :: !mutant(NO_BIT) -> sleepers = sleepers | BIT(me) :: else fi };
-#if !((MUTANT) & NO_SECOND_LOOK)
-	peek();
-#endif
-	atomic {
-		if :: rc == 0 && bell[me] != 2 && control == cw -> asleep[me] = 1 :: else fi;
-		bell[me] = 0; forget()
-	};
-	/* mailbox_awake() */
-	atomic { asleep[me] == 0 || control != cw; asleep[me] = 0; sleepers = sleepers & ~BIT(me); goto look }
+sleep:	/* sleep_until() */
+	atomic { if :: mutant(BELL_LATE) -> bell[me] = 1 :: else fi };
+	atomic { if :: !mutant(NOT_ASLEEP) -> drowsy = drowsy | BIT(me) :: else fi };
+	atomic { asleep[me] = (bell[me] != 2); bell[me] = 0; forget() };
+	atomic { !asleep[me] || control != cw; asleep[me] = false; drowsy = drowsy & ~BIT(me); goto look }
 	} end_of(me)
 }
 
@@ -742,18 +737,12 @@ settle:	/* settle() */
 settled:
 	atomic { forget(); was = 0; at = 0; verdict = 0; if :: c < CELLS -> c++; goto settle :: else fi };
 	/* ring_all() */
-	if
-	:: !mutant(BURY_QUIETLY) -> settle_ring(); ring_bell(sleepers)
-	:: else
-	fi;
-	atomic {	/* slot_nudge() */
-		if
-		:: !mutant(BURY_NO_NUDGE) ->
-			replied[S1] = (replied[S1] -> 2 : 0); replied[S2] = (replied[S2] -> 2 : 0);
-			asleep[S1] = (asleep[S1] == 2 -> 0 : asleep[S1]);
-			asleep[S2] = (asleep[S2] == 2 -> 0 : asleep[S2])
-		:: else
-		fi
+	settle_ring();
+	t = published;
+	atomic { if :: !mutant(BURY_QUIETLY) -> rung_at_once(R1); rung_at_once(R2) :: else fi };
+	atomic {
+		if :: !mutant(BURY_NO_CALLER) -> rung_at_once(S1); rung_at_once(S2) :: else fi;
+		rung = rung | (mutant(BURY_QUIETLY) -> 0 : t); t = 0
 	};
 	atomic {
 		if

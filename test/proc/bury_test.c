@@ -301,7 +301,7 @@ static void test_burial_wakes(void **state)
 {
 	struct scene s = {&stories[STORY_DO_NOTHING], 0, 0};
 	heir_t *h = client();
-	atom32 *replies = &d.shm.slots[h->slot].replies;
+	atom32 *doorbell = &d.shm.slots[h->slot].doorbell;
 	pid_t worker = domain_fork(&d, NULL, play, &s);
 	uint32_t seen;
 	int status;
@@ -309,9 +309,9 @@ static void test_burial_wakes(void **state)
 
 	assert_int_equal(points_wait(worker, &status), POINTS_STOPPED);
 	domain_kill(&d, worker);
-	seen = atom_load_seq(replies);
+	seen = atom_load_seq(doorbell);
 	bury_the_dead();
-	assert_true(atom_load_seq(replies) != seen);
+	assert_true(atom_load_seq(doorbell) != seen);
 	heir_close(h);
 }
 

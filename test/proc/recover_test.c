@@ -512,12 +512,12 @@ static void test_nudge(void **state)
 	(void)state;
 
 	for (unsigned n = 0; n < 3; n++)
-		before[n] = atom_load_relaxed(&shm_slot(&d.shm, handle_slot(d.leader[n]))->replies);
+		before[n] = atom_load_relaxed(&shm_slot(&d.shm, handle_slot(d.leader[n]))->doorbell);
 	atom_store_release(&shm_role(&d.shm, 0)->candidate[0], d.leader[0]);
 	atom_store_release(&shm_role(&d.shm, 0)->candidate[2], d.leader[2]);
-	app_nudge(&d.shm, 0);
+	app_wake(&d.shm, 0);
 	for (unsigned n = 0; n < 3; n++)
-		assert_int_equal(atom_load_relaxed(&shm_slot(&d.shm, handle_slot(d.leader[n]))->replies),
+		assert_int_equal(atom_load_relaxed(&shm_slot(&d.shm, handle_slot(d.leader[n]))->doorbell),
 				 before[n] + (n != 1));
 	atom_store_release(&shm_role(&d.shm, 0)->candidate[0], 0);
 	atom_store_release(&shm_role(&d.shm, 0)->candidate[2], 0);

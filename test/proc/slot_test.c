@@ -80,6 +80,7 @@ static void test_join_and_leave(void **state)
 	assert_int_equal(slot_place(&d.shm, slot).node, 2);
 	assert_int_equal(slot_place(&d.shm, slot).app, 0);
 	assert_int_equal(slot_place(&d.shm, slot).role, 0);
+	atom_store_seq(&shm_slot(&d.shm, slot)->asleep, 1); /* as of one that was killed asleep */
 	slot_leave(&d.shm, first);
 	assert_dead(first);
 	assert_int_equal(slot_handle(&d.shm, slot), 0);
@@ -93,6 +94,7 @@ static void test_join_and_leave(void **state)
 	}
 	assert_int_equal(handle_incarnation(second), handle_incarnation(first) + 1);
 	assert_int_equal(slot_place(&d.shm, slot).node, -1);
+	assert_int_equal(atom_load_seq(&shm_slot(&d.shm, slot)->asleep), 0);
 	assert_dead(first);
 	slot_leave(&d.shm, first);
 	assert_true(handle_alive(&d.shm, second));
