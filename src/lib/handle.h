@@ -21,7 +21,7 @@ struct heir {
 	uint32_t slot;       /* of it */
 	uint32_t cell_hint;
 	struct slot_place place;
-	pid_t pid;           /* a forked child must not use the handle */
+	atom32 *here;        /* 1; 0 in a forked child, which must not use the handle: a page of its own */
 	struct waitset waits;
 	int epoll;           /* -1 until something is watched */
 	struct watch *watches;

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "lib/handle.h"
@@ -22,6 +23,28 @@ static const char *domain_name(const char *domain)
 	return e && *e ? e : "default";
 }
 
+#define MARK_SIZE 4096 /* of one page at least */
+
+/* No system call to ask whether this is a forked child: the kernel hands that one the page with zeroes. */
+static atom32 *mark_process(void)
+{
+	atom32 *mark = mmap(NULL, MARK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (mark == MAP_FAILED)
+		return NULL;
+	if (madvise(mark, MARK_SIZE, MADV_WIPEONFORK) < 0) {
+		munmap(mark, MARK_SIZE);
+		return NULL;
+	}
+	atom_store_relaxed(mark, 1);
+	return mark;
+}
+
+static void unmark_process(atom32 *mark)
+{
+	munmap(mark, MARK_SIZE);
+}
+
 static int open_handle(const char *domain, unsigned observe, struct slot_place place, heir_t **ret)
 {
 	heir_t *h = calloc(1, sizeof(*h));
@@ -31,7 +54,11 @@ static int open_handle(const char *domain, unsigned observe, struct slot_place p
 		return -ENOMEM;
 	h->epoll = -1;
 	h->place = place;
-	h->pid = getpid();
+	h->here = mark_process();
+	if (!h->here) {
+		rc = -ENOMEM;
+		goto fail_mark;
+	}
 	rc = shm_attach(&h->shm, domain_name(domain), !observe);
 	if (rc)
 		goto fail_attach;
@@ -65,6 +92,8 @@ fail_join:
 	free(h->in.bytes);
 	shm_detach(&h->shm);
 fail_attach:
+	unmark_process(h->here);
+fail_mark:
 	free(h);
 	return rc;
 }
@@ -85,7 +114,8 @@ void heir_close(heir_t *h)
 {
 	if (!h)
 		return;
-	if (getpid() != h->pid) {
+	if (!atom_load_relaxed(h->here)) {
+		unmark_process(h->here);
 		free(h->in.bytes);
 		free(h);
 		return;
@@ -101,6 +131,7 @@ void heir_close(heir_t *h)
 		slot_leave(&h->shm, h->self);
 	}
 	shm_detach(&h->shm);
+	unmark_process(h->here);
 	free(h->in.bytes);
 	free(h);
 }

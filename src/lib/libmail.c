@@ -169,13 +169,12 @@ static int collect(heir_t *h, struct cell_ref ref, uint64_t w, void *reply, size
 	return status > 0 ? HEIR_ECORRUPT : status;
 }
 
-int heir_call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *reply_size, int64_t timeout)
+static int call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *reply_size, int64_t deadline)
 {
 	struct cell_ref ref = {ticket.cell, ticket.generation};
 	atom32 *doorbell = &h->shm.slots[h->slot].doorbell;
-	int64_t deadline = deadline_after(timeout);
 
-	for (;;) {
+	for (bool waited = false;; waited = true) {
 		uint32_t seen = doorbell_seen(&h->shm, h->slot);
 		uint64_t w;
 		int rc = cell_load(&h->shm, ref, &w);
@@ -188,7 +187,7 @@ int heir_call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *
 		}
 		if (answered(w))
 			return collect(h, ref, w, reply, reply_size);
-		if (deadline_passed(deadline)) {
+		if (waited && deadline_passed(deadline)) {
 			rc = give_up(h, ref);
 			if (rc != HEIR_EALREADY)
 				return rc;
@@ -198,6 +197,11 @@ int heir_call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *
 		(void)futex_wait(doorbell, seen, deadline);
 		doorbell_awake(&h->shm, h->slot);
 	}
+}
+
+int heir_call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *reply_size, int64_t timeout)
+{
+	return call_finish(h, ticket, reply, reply_size, deadline_after(timeout));
 }
 
 /*
@@ -239,8 +243,7 @@ int heir_call(heir_t *h, const char *name, const void *data, size_t size, void *
 	}
 	if (rc)
 		return rc;
-	return heir_call_finish(h, ticket, reply, reply_size,
-				deadline < 0 ? HEIR_FOREVER : deadline_left(deadline));
+	return call_finish(h, ticket, reply, reply_size, deadline);
 }
 
 int lib_request(heir_t *h, uint64_t to, const struct request *request, struct heir_ticket *ret)

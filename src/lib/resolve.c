@@ -81,6 +81,6 @@ int resolve(const heir_t *h, const char *name, struct resolved *ret)
 	role = name_binding_role_of(binding);
 	if (!shm_role(&h->shm, role))
 		return HEIR_ECORRUPT;
-	*ret = (struct resolved){(int)role, role_process(&h->shm, role), role};
+	*ret = (struct resolved){(int)role, 0, role};
 	return 0;
 }

@@ -413,7 +413,7 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 {
 	struct worker_run *run = h->run;
 	struct shm_app *a = worker_app(h);
-	uint32_t driver = move_unpack(atom_load_acquire(&a->move)).slot, instance = instance_of(h, c.owner);
+	uint32_t driver, instance;
 	uint64_t owner, leader, heir;
 	struct claim_view v = {.phase = c.phase, .grace = (int64_t)a->claim_grace, .now = noticed};
 	enum claim_decision d;
@@ -421,6 +421,8 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 	run->look_again = DEADLINE_NEVER;
 	if (!run->lead || run->state != WORKER_STANDBY || c.phase == PHASE_DOWN || c.owner == h->slot)
 		return 0;
+	driver = move_unpack(atom_load_acquire(&a->move)).slot;
+	instance = instance_of(h, c.owner);
 	owner = slot_handle(&h->shm, c.owner);
 	leader = leader_of(h, c.owner);
 	heir = c.heir ? slot_handle(&h->shm, c.heir) : 0;
@@ -504,10 +506,11 @@ static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w, bool *
 }
 
 /* One round without waiting: how much was done, or negative. *ret_word: the control word it has acted upon. */
-static int round_of(heir_t *h, int64_t now, uint64_t *ret_word)
+static int round_of(heir_t *h, uint64_t *ret_word)
 {
 	struct worker_run *run = h->run;
 	uint32_t seen = doorbell_seen(&h->shm, h->slot);
+	int64_t now = run->state == WORKER_STANDBY || run->announce_at >= 0 ? clock_ns() : 0;
 	int done = 0, rc;
 
 	if (run->announce_at >= 0 && now >= run->announce_at)
@@ -560,15 +563,15 @@ int heir_poll(heir_t *h, int64_t timeout)
 
 	if (!run)
 		return HEIR_EINVAL;
-	if (getpid() != h->pid)
+	if (!atom_load_relaxed(h->here))
 		return HEIR_EPERM;
 	doorbell = lib_doorbell(h);
-	rc = round_of(h, clock_ns(), &word);
+	rc = round_of(h, &word);
 	if (rc == 0 && !run->finish && timeout != 0) {
 		rc = sleep_until(h, doorbell, word,
 		                 deadline_min(deadline, deadline_min(run->look_again, run->announce_at)));
 		if (rc == 0)
-			rc = round_of(h, clock_ns(), &word);
+			rc = round_of(h, &word);
 	}
 	if (run->finish)
 		return run->exit_code;

@@ -4,7 +4,6 @@
 
 #include <string.h>
 
-#include "base/clock.h"
 #include "heir.h"
 
 int cell_alloc(const struct shm *shm, uint32_t slot, uint32_t flags, uint32_t *hint, struct cell_ref *ret)
@@ -48,7 +47,6 @@ int cell_fill(const struct shm *shm, struct cell_ref ref, enum cell_kind kind, c
 	atom_store_relaxed(&c->size, (uint32_t)size);
 	atom_store_relaxed(&c->status, 0);
 	atom_store_relaxed(&c->reply_size, 0);
-	atom_store_relaxed(&c->sent_ns, (uint64_t)clock_ns());
 	memcpy(shm_cell_data(c), name, name_size);
 	if (size)
 		memcpy(shm_cell_data(c) + name_size, data, size);

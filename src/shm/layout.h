@@ -213,7 +213,7 @@ struct shm_cell {
 	atom32 size;        /* bytes of the request behind it; sender while OWNED */
 	atom32 status;      /* 0 or a negative error; reader while it holds the cell */
 	atom32 reply_size;  /* reader while it holds the cell */
-	atom64 sent_ns;     /* sender while OWNED */
+	atom64 reserved0;
 	/*
 	 * handle that a direct message is meant for; 0: a role; sender, or holder that passes it on, while
 	 * OWNED
@@ -221,7 +221,7 @@ struct shm_cell {
 	atom64 target;
 	atom32 holder;      /* slot of the reader that took it last; that reader, after it has taken it */
 	atom32 pad;
-	atom64 reserved[1];
+	atom64 reserved1;
 	/* then shm_limits.message + 256 bytes of name and request, then shm_limits.message bytes of reply */
 };
 

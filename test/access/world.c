@@ -217,12 +217,13 @@ heir_t *world_handle(unsigned actor)
 
 heir_t *world_join(unsigned actor, struct slot_place place)
 {
+	static atom32 here = 1;
 	heir_t *h = &handles[actor];
 	int rc;
 
 	if (!engine_in_fibre())
 		engine_as(actor);
-	*h = (heir_t){.shm = world, .place = place, .epoll = -1, .pid = sim_getpid()};
+	*h = (heir_t){.shm = world, .place = place, .epoll = -1, .here = &here};
 	h->in.bytes = bytes[actor];
 	rc = slot_join(&world, place, &h->self);
 	MUST(rc == 0 || (rc == HEIR_EFULL && engine_in_fibre()));
