@@ -4,13 +4,30 @@
 #define HEIR_BASE_TEXT_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
+
+#define TEXT_SHORT 16
+
+static inline uint64_t text_zero_bytes(uint64_t w)
+{
+	return (w - UINT64_C(0x0101010101010101)) & ~w & UINT64_C(0x8080808080808080);
+}
 
 /* As much of src (at most src_size bytes, or to its NUL) as fits into to, always terminated. */
 static inline void text_copy(char *to, size_t room, const char *src, size_t src_size)
 {
-	size_t n = strnlen(src, src_size);
+	uint64_t words[TEXT_SHORT / 8];
+	size_t n;
 
+	if (room >= TEXT_SHORT && src_size >= TEXT_SHORT) { /* most names are short: no calls for them */
+		memcpy(words, src, TEXT_SHORT);
+		if (text_zero_bytes(words[0]) | text_zero_bytes(words[1])) {
+			memcpy(to, words, TEXT_SHORT);
+			return;
+		}
+	}
+	n = strnlen(src, src_size);
 	if (n > room - 1)
 		n = room - 1;
 	memcpy(to, src, n);

@@ -118,75 +118,80 @@ int heir_unregister_any(heir_t *h, const char *name)
 	return rc ? rc : names_unregister(&h->shm, h->slot, name, n, 0, binding_lives, &h->shm);
 }
 
-static void set_node(const heir_t *h, uint64_t handle, struct heir_where *w)
-{
-	struct slot_place p = slot_place(&h->shm, handle_slot(handle));
-	struct shm_node *n = p.node >= 0 ? shm_node(&h->shm, (uint32_t)p.node) : NULL;
+/* What a binding stood for at one instant; as numbers, since most looks are at names that exist. */
+struct found {
+	const struct shm_app *app; /* NULL: bound to a process */
+	uint64_t handle;
+	pid_t pid;
+	uint32_t generation;
+	enum heir_name_state state;
+};
 
-	w->handle = handle;
-	w->pid = handle_pid(&h->shm, handle);
-	if (n)
-		TEXT_COPY(w->node, n->name);
-}
-
-static int where_of(const heir_t *h, uint64_t binding, struct heir_where *w)
+static int find(const heir_t *h, uint64_t binding, struct found *f)
 {
 	struct shm_role *r;
 	struct shm_app *a;
 	struct control c;
-	uint64_t handle;
 
-	memset(w, 0, sizeof(*w));
 	if (!name_binding_is_role(binding)) {
-		if (!handle_alive(&h->shm, binding))
-			return HEIR_ENOENT;
-		set_node(h, binding, w);
-		w->state = HEIR_NAME_LIVE;
-		return 0;
+		*f = (struct found){NULL, binding, handle_pid(&h->shm, binding), 0, HEIR_NAME_LIVE};
+		return f->pid ? 0 : HEIR_ENOENT;
 	}
 	r = shm_role(&h->shm, name_binding_role_of(binding));
 	a = r ? shm_app(&h->shm, r->app) : NULL;
 	if (!a)
 		return HEIR_ECORRUPT;
-	TEXT_COPY(w->application, a->name);
 	c = control_unpack(atom_load_acquire(&a->control));
-	w->generation = c.generation;
-	handle = role_process(&h->shm, name_binding_role_of(binding));
-	w->state = handle && c.phase == PHASE_SERVING ? HEIR_NAME_LIVE : HEIR_NAME_WAITING;
-	if (handle)
-		set_node(h, handle, w);
+	*f = (struct found){.app = a, .generation = c.generation, .state = HEIR_NAME_WAITING};
+	f->handle = role_process(&h->shm, name_binding_role_of(binding));
+	f->pid = f->handle ? handle_pid(&h->shm, f->handle) : 0;
+	if (f->pid == 0)
+		f->handle = 0;
+	else if (c.phase == PHASE_SERVING)
+		f->state = HEIR_NAME_LIVE;
 	return 0;
+}
+
+static void tell(const heir_t *h, const struct found *f, struct heir_where *ret)
+{
+	int node = f->handle ? shm_slot_node(&h->shm, handle_slot(f->handle)) : -1;
+
+	ret->application[0] = ret->node[0] = 0;
+	if (f->app)
+		TEXT_COPY(ret->application, f->app->name);
+	if (node >= 0)
+		TEXT_COPY(ret->node, h->shm.nodes[node].name);
+	ret->pid = f->pid;
+	ret->generation = f->generation;
+	ret->state = f->state;
+	ret->handle = f->handle;
 }
 
 int heir_whereis(heir_t *h, const char *name, struct heir_where *ret)
 {
-	struct heir_where w;
+	struct name_seen seen;
 	struct resolved r;
+	struct found f;
 	uint64_t binding;
-	uint32_t version;
-	size_t n;
+	size_t n = name ? strnlen(name, SHM_NAME_MAX + 66) : 0;
 	int rc;
 
-	if (name && strchr(name, '@')) {
+	if (n && memchr(name, '@', n)) {
 		rc = resolve(h, name, &r);
-		if (rc)
-			return rc;
-		rc = where_of(h, r.handle, &w);
 		if (rc == 0)
-			*ret = w;
-		return rc;
+			rc = find(h, r.handle, &f);
+	} else if (n < 1 || n > SHM_NAME_MAX) {
+		rc = HEIR_EINVAL;
+	} else {
+		do {
+			rc = names_lookup(&h->shm, name, n, &binding, &seen);
+			if (rc)
+				return rc;
+			rc = find(h, binding, &f);
+		} while (!names_unchanged(seen));
 	}
-	n = name ? strnlen(name, SHM_NAME_MAX + 1) : 0;
-	if (n < 1 || n > SHM_NAME_MAX)
-		return HEIR_EINVAL;
-	do {
-		rc = names_lookup(&h->shm, name, n, &binding, &version);
-		if (rc)
-			return rc;
-		rc = where_of(h, binding, &w);
-	} while (!names_unchanged(&h->shm, name, n, version));
 	if (rc == 0)
-		*ret = w;
+		tell(h, &f, ret);
 	return rc;
 }
 
@@ -200,10 +205,12 @@ static int visit(const char *name, size_t length, uint64_t binding, void *arg)
 {
 	struct each *e = arg;
 	struct heir_where w;
+	struct found f;
 	char text[SHM_NAME_MAX + 1];
 
-	if (where_of(e->h, binding, &w) || length > SHM_NAME_MAX)
+	if (find(e->h, binding, &f) || length > SHM_NAME_MAX)
 		return 0;
+	tell(e->h, &f, &w);
 	memcpy(text, name, length);
 	text[length] = 0;
 	return e->each(text, &w, e->arg);

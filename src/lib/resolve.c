@@ -29,14 +29,13 @@ uint64_t role_process(const struct shm *shm, uint32_t role)
 		handle = atom_load_acquire(&r->candidate[place.node]);
 	else
 		return 0;
-	return handle && handle_alive(shm, handle) ? handle : 0;
+	return handle;
 }
 
 static int resolve_at(const heir_t *h, const char *name, size_t size, const char *node, struct resolved *ret)
 {
 	int n = lib_find_node(h, node);
 	uint64_t binding, handle;
-	uint32_t version;
 	int rc;
 
 	if (n < 0)
@@ -44,7 +43,7 @@ static int resolve_at(const heir_t *h, const char *name, size_t size, const char
 	if (size == 4 && memcmp(name, "heir", 4) == 0) {
 		handle = atom_load_acquire(&shm_node(&h->shm, (uint32_t)n)->leader);
 	} else {
-		rc = names_lookup(&h->shm, name, size, &binding, &version);
+		rc = names_lookup(&h->shm, name, size, &binding, NULL);
 		if (rc)
 			return rc;
 		if (!name_binding_is_role(binding) || !shm_role(&h->shm, name_binding_role_of(binding)))
@@ -62,14 +61,14 @@ int resolve(const heir_t *h, const char *name, struct resolved *ret)
 	const char *at = strrchr(name, '@');
 	size_t size = at ? (size_t)(at - name) : strlen(name);
 	uint64_t binding;
-	uint32_t version, role;
+	uint32_t role;
 	int rc;
 
 	if (size < 1 || size > SHM_NAME_MAX)
 		return HEIR_EINVAL;
 	if (at)
 		return resolve_at(h, name, size, at + 1, ret);
-	rc = names_lookup(&h->shm, name, size, &binding, &version);
+	rc = names_lookup(&h->shm, name, size, &binding, NULL);
 	if (rc)
 		return rc;
 	if (!name_binding_is_role(binding)) {

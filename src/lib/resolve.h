@@ -14,7 +14,7 @@ struct resolved {
 /* NAME, NAME@NODE or heir@NODE. HEIR_ENOENT HEIR_EINVAL HEIR_ECORRUPT */
 int resolve(const heir_t *h, const char *name, struct resolved *ret);
 bool binding_lives(uint64_t binding, void *shm);
-/* The process that fills a role for its application's present owner; 0: none. */
+/* The process that fills a role for its application's present owner, alive or not; 0: none. */
 uint64_t role_process(const struct shm *shm, uint32_t role);
 
 #endif

@@ -162,7 +162,7 @@ static inline int seek(const struct shm *shm, uint64_t head, const struct name_k
 }
 
 int names_lookup(const struct shm *shm, const char *name, size_t length, uint64_t *ret_binding,
-		 uint32_t *ret_version)
+		 struct name_seen *ret_seen)
 {
 	struct name_key key;
 	uint64_t seen, binding = 0;
@@ -183,17 +183,15 @@ int names_lookup(const struct shm *shm, const char *name, size_t length, uint64_
 	}
 	if (r == 0 && ret_binding)
 		*ret_binding = binding;
-	if (r == 0 && ret_version)
-		*ret_version = name_head_version(seen);
+	if (r == 0 && ret_seen)
+		*ret_seen = (struct name_seen){head, name_head_version(seen)};
 	return r;
 }
 
-bool names_unchanged(const struct shm *shm, const char *name, size_t length, uint32_t version)
+bool names_unchanged(struct name_seen seen)
 {
-	atom64 *head = &shm_bucket(shm, hash_bytes(name, length))->head;
-
 	fence_acquire(); /* what the caller loaded in between, before the head */
-	return name_head_version(atom_load_relaxed(head)) == version;
+	return name_head_version(atom_load_relaxed(seen.head)) == seen.version;
 }
 
 static int find_extras(const struct shm *shm, struct shm_name_cell *cell, uint32_t length,

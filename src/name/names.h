@@ -54,16 +54,21 @@ uint32_t names_capacity(const struct shm *shm);
 /* Cells in use, about. */
 uint64_t names_used(const struct shm *shm);
 
+struct name_seen { /* what a look-up saw */
+	atom64 *head; /* of its bucket */
+	uint32_t version;
+};
+
 /* HEIR_ENOENT, HEIR_ECORRUPT, HEIR_EINVAL. ret_* may be NULL. */
 int names_lookup(const struct shm *shm, const char *name, size_t length, uint64_t *ret_binding,
-		 uint32_t *ret_version);
+		 struct name_seen *ret_seen);
 /*
- * Is what names_lookup returned with this version still so? Whoever follows a binding through
+ * Is what names_lookup returned with this still so? Whoever follows a binding through
  * another word (the owner of a role) asks after it has loaded that word: true means that name and
  * owner were so at one instant. False means only that something in the bucket changed: look up
  * again.
  */
-bool names_unchanged(const struct shm *shm, const char *name, size_t length, uint32_t version);
+bool names_unchanged(struct name_seen seen);
 
 /*
  * Changes, each atomic for every reader. slot: the caller's. HEIR_EINVAL, HEIR_EPERM (mapped

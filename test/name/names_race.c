@@ -103,11 +103,12 @@ static uint64_t standing_binding(struct worker *w, uint32_t number)
 static void check_standing(struct worker *w)
 {
 	char name[SHM_NAME_MAX + 1];
-	uint32_t number = draw(w, STANDING), version;
+	uint32_t number = draw(w, STANDING);
+	struct name_seen seen;
 	uint64_t binding = 0;
 	size_t length = make_name(name, "standing", 0, number);
 
-	CHECK(names_lookup(&shm, name, length, &binding, &version) == 0);
+	CHECK(names_lookup(&shm, name, length, &binding, &seen) == 0);
 	CHECK(name_binding_is_role(binding) && name_binding_role_of(binding) == number);
 }
 

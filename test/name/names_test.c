@@ -40,11 +40,11 @@ static void test_calls(void **state)
 {
 	struct shm shm;
 	uint64_t old = 1, binding = 1;
-	uint32_t version;
+	struct name_seen seen;
 
 	(void)state;
 	shm_fixture_init(&shm, 4, 1, 400);
-	assert_int_equal(names_lookup(&shm, "a", 1, &binding, &version), HEIR_ENOENT);
+	assert_int_equal(names_lookup(&shm, "a", 1, &binding, &seen), HEIR_ENOENT);
 	assert_int_equal(binding, 1);
 	assert_int_equal(names_register(&shm, ME, "a", 1, A, NULL, NULL), 0);
 	assert_int_equal(names_register(&shm, ME, "a", 1, B, NULL, NULL), HEIR_EEXIST);
@@ -93,7 +93,7 @@ static void test_bad_arguments(void **state)
 	struct shm shm, observer;
 	char name[SHM_NAME_MAX + 1];
 	uint64_t binding;
-	uint32_t version;
+	struct name_seen seen;
 
 	(void)state;
 	memset(name, 'x', sizeof(name));
@@ -117,8 +117,8 @@ static void test_bad_arguments(void **state)
 			 HEIR_EPERM);
 	assert_int_equal(names_unregister(&observer, ME, "a", 1, 0, NULL, NULL), HEIR_EPERM);
 	assert_int_equal(names_drop_binding(&observer, ME, A), HEIR_EPERM);
-	assert_int_equal(names_lookup(&observer, "a", 1, &binding, &version), 0);
-	assert_true(names_unchanged(&observer, "a", 1, version));
+	assert_int_equal(names_lookup(&observer, "a", 1, &binding, &seen), 0);
+	assert_true(names_unchanged(seen));
 	assert_int_equal(names_check(&observer), 0);
 	shm_fixture_finish(&shm);
 }
@@ -137,15 +137,15 @@ static void test_bindings(void **state)
 static void test_version_shows_changes(void **state)
 {
 	struct shm shm;
-	uint32_t version;
+	struct name_seen seen;
 
 	(void)state;
 	shm_fixture_init(&shm, 4, 1, 400);
 	assert_int_equal(names_register(&shm, ME, "a", 1, A, NULL, NULL), 0);
-	assert_int_equal(names_lookup(&shm, "a", 1, NULL, &version), 0);
-	assert_true(names_unchanged(&shm, "a", 1, version));
+	assert_int_equal(names_lookup(&shm, "a", 1, NULL, &seen), 0);
+	assert_true(names_unchanged(seen));
 	assert_int_equal(names_re_register(&shm, ME, "a", 1, 0, A, NULL, NULL, NULL), 0);
-	assert_false(names_unchanged(&shm, "a", 1, version));
+	assert_false(names_unchanged(seen));
 	shm_fixture_finish(&shm);
 }
 

@@ -96,7 +96,7 @@ static void test_contents(void **state)
 	struct shm shm;
 	struct shm_app *kv, *led;
 	uint64_t binding;
-	uint32_t version;
+	struct name_seen seen;
 
 	(void)state;
 	assert_int_equal(make(file, &conf), BUILD_MADE);
@@ -120,7 +120,7 @@ static void test_contents(void **state)
 	assert_int_equal(led->flags & (APP_LED | APP_EXCLUSIVE | APP_HOT), APP_LED | APP_EXCLUSIVE);
 	assert_string_equal(led->step[0], "stop_old");
 	assert_int_equal(led->priority[1], 0);
-	assert_int_equal(names_lookup(&shm, "kv2", 3, &binding, &version), 0);
+	assert_int_equal(names_lookup(&shm, "kv2", 3, &binding, &seen), 0);
 	assert_true(binding == name_binding_role((uint32_t)(kv - shm.apps), kv->lead_role));
 	for (uint32_t m = 0; m < shm_mailbox_count(&shm); m++)
 		for (uint32_t i = 0; i < shm.ring_entries; i++)
