@@ -286,7 +286,7 @@ int shm_attach(struct shm *s, const char *domain, int writable)
 
 	if ((rc = shm_path(domain, n.path, sizeof(n.path))) || (rc = pid_namespace(&namespace)))
 		return rc;
-	fd = open(n.path, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_CLOEXEC);
+	fd = open(n.path, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return errno == ENOENT ? HEIR_ENODOMAIN : errno == EACCES ? HEIR_EPERM : -errno;
 	if (fstat(fd, &st) < 0)

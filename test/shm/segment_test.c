@@ -396,6 +396,7 @@ static void test_gate_of_files(void **state)
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(gate(), HEIR_EFOREIGN);
+	assert_int_equal(shm_attach(&shm, name, 0), HEIR_EFOREIGN); /* at once: nobody writes to it */
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(mkdir(path, 0700), 0);
 	assert_int_equal(gate(), -EISDIR);
