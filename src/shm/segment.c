@@ -5,6 +5,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -224,6 +226,19 @@ int shm_publish(struct shm *s)
 	return rc;
 }
 
+/* error; and why, for a person, to whoever asks. */
+__attribute__((format(printf, 3, 4))) static int refuse(struct shm_refusal *why, int error, const char *format, ...)
+{
+	va_list arguments;
+
+	if (!why)
+		return error;
+	va_start(arguments, format);
+	vsnprintf(why->text, sizeof(why->text), format, arguments);
+	va_end(arguments);
+	return error;
+}
+
 static int text_valid(const char *text, size_t room)
 {
 	return memchr(text, 0, room) != NULL;
@@ -241,74 +256,133 @@ static int app_valid(const struct shm_app *a, const struct shm_limits *l)
 }
 
 /* What nobody changes once the segment is linked into place. Words that change are looked at when they are used. */
-static int static_valid(const struct shm *s)
+static int static_valid(const struct shm *s, struct shm_refusal *why)
 {
-	int valid = text_valid(s->head->domain, sizeof(s->head->domain));
-
+	if (!text_valid(s->head->domain, sizeof(s->head->domain)))
+		return refuse(why, HEIR_ECORRUPT, "damaged: the domain's name in the head has no end");
 	for (uint32_t i = 0; i < s->limits.nodes; i++)
-		valid = valid && text_valid(s->nodes[i].name, sizeof(s->nodes[i].name));
+		if (!text_valid(s->nodes[i].name, sizeof(s->nodes[i].name)))
+			return refuse(why, HEIR_ECORRUPT, "damaged: the name of node %u has no end", i);
 	for (uint32_t i = 0; i < s->limits.apps; i++)
-		valid = valid && app_valid(&s->apps[i], &s->limits);
+		if (!app_valid(&s->apps[i], &s->limits))
+			return refuse(why, HEIR_ECORRUPT,
+				      "damaged: what is configured for application %u contradicts itself", i);
 	for (uint32_t i = 0; i < s->limits.roles; i++)
-		valid = valid && text_valid(s->roles[i].id, sizeof(s->roles[i].id)) &&
-			s->roles[i].app < s->limits.apps;
-	return valid;
+		if (!text_valid(s->roles[i].id, sizeof(s->roles[i].id)) || s->roles[i].app >= s->limits.apps)
+			return refuse(why, HEIR_ECORRUPT, "damaged: what is configured for role %u contradicts itself",
+				      i);
+	return 0;
 }
 
-int shm_view(struct shm *s, void *base, size_t size, int writable)
+static int view(struct shm *s, void *base, size_t size, int writable, struct shm_refusal *why)
 {
 	const struct shm_head *head = base;
 	struct shm n = *s;
+	int rc;
 
 	if (size < sizeof(*head) || head->magic != SHM_MAGIC)
-		return HEIR_EFOREIGN;
-	if (head->major != SHM_MAJOR || head->signature != layout_signature())
-		return HEIR_ELAYOUT;
+		return refuse(why, HEIR_EFOREIGN, "not a segment of heir: it does not begin with HIRSEG01");
+	if (head->major != SHM_MAJOR)
+		return refuse(why, HEIR_ELAYOUT, "made by major version %u of the layout; this heir has %u",
+			      head->major, SHM_MAJOR);
+	if (head->signature != layout_signature())
+		return refuse(why, HEIR_ELAYOUT,
+			      "made by an heir whose types differ: signature %016" PRIx64 ", here %016" PRIx64,
+			      head->signature, layout_signature());
 	n.base = base;
 	n.size = size;
 	n.writable = writable;
 	n.limits = head->limits;
-	if (head->size != size || shm_size(&n.limits) != size)
-		return HEIR_ECORRUPT;
+	if (head->size != size)
+		return refuse(why, HEIR_ECORRUPT, "damaged: the file has %zu bytes, its head says %" PRIu64, size,
+			      head->size);
+	if (shm_size(&n.limits) != size)
+		return refuse(why, HEIR_ECORRUPT, "damaged: the limits in the head do not make %zu bytes", size);
 	carve(&n);
-	if (!static_valid(&n))
-		return HEIR_ECORRUPT;
-	*s = n;
+	rc = static_valid(&n, why);
+	if (rc == 0)
+		*s = n;
+	return rc;
+}
+
+int shm_view(struct shm *s, void *base, size_t size, int writable)
+{
+	return view(s, base, size, writable, NULL);
+}
+
+static int file_valid(const struct stat *st, struct shm_refusal *why)
+{
+	if (!S_ISREG(st->st_mode))
+		return refuse(why, HEIR_EFOREIGN, "not a regular file");
+	if (st->st_uid != geteuid())
+		return refuse(why, HEIR_EFOREIGN, "the file is of user %u, this process is of user %u",
+			      (unsigned)st->st_uid, (unsigned)geteuid());
+	if (st->st_mode & 0137)
+		return refuse(why, HEIR_EFOREIGN, "the file has mode %04o; 0600 or 0640 is expected",
+			      (unsigned)st->st_mode & 07777);
+	if ((size_t)st->st_size < sizeof(struct shm_head) || st->st_size % 4096)
+		return refuse(why, HEIR_ECORRUPT, "damaged: %jd bytes are not the size of a segment",
+			      (intmax_t)st->st_size);
 	return 0;
 }
 
-int shm_attach(struct shm *s, const char *domain, int writable)
+static int head_valid(const struct shm_head *head, uint64_t namespace, struct shm_refusal *why)
+{
+	if (head->uid != geteuid())
+		return refuse(why, HEIR_EFOREIGN, "its head names user %u, this process is of user %u", head->uid,
+			      (unsigned)geteuid());
+	if (head->pid_namespace != namespace)
+		return refuse(why, HEIR_EFOREIGN, "of another pid namespace: %" PRIu64 ", this process is in %" PRIu64,
+			      head->pid_namespace, namespace);
+	return 0;
+}
+
+static int open_failed(int error, struct shm_refusal *why)
+{
+	if (error == ENOENT)
+		return refuse(why, HEIR_ENODOMAIN, "no such file");
+	if (error == ELOOP)
+		return refuse(why, -error, "a symbolic link, not a regular file");
+	return refuse(why, error == EACCES ? HEIR_EPERM : -error, "cannot be opened: %s", strerrordesc_np(error));
+}
+
+int shm_attach_why(struct shm *s, const char *domain, int writable, struct shm_refusal *why)
 {
 	struct shm n = {0};
 	struct stat st;
 	uint64_t namespace = 0;
 	int fd, rc;
 
+	if (why)
+		why->text[0] = '\0';
 	if ((rc = shm_path(domain, n.path, sizeof(n.path))) || (rc = pid_namespace(&namespace)))
-		return rc;
+		return refuse(why, rc, "%s", heir_strerror(rc));
 	fd = open(n.path, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
-		return errno == ENOENT ? HEIR_ENODOMAIN : errno == EACCES ? HEIR_EPERM : -errno;
+		return open_failed(errno, why);
 	if (fstat(fd, &st) < 0)
 		rc = -errno;
-	else if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 0137))
-		rc = HEIR_EFOREIGN;
-	else if ((size_t)st.st_size < sizeof(struct shm_head) || st.st_size % 4096)
-		rc = HEIR_ECORRUPT;
 	else
+		rc = file_valid(&st, why);
+	if (rc == 0)
 		rc = map_file(&n, fd, (size_t)st.st_size, writable);
 	close(fd);
 	if (rc)
 		return rc;
-	rc = shm_view(&n, n.base, n.size, writable);
-	if (rc == 0 && (n.head->uid != geteuid() || n.head->pid_namespace != namespace))
-		rc = HEIR_EFOREIGN;
+	rc = view(&n, n.base, n.size, writable, why);
+	if (rc == 0)
+		rc = head_valid(n.head, namespace, why);
 	if (rc) {
 		munmap(n.base, n.size);
 		return rc;
 	}
 	*s = n;
 	return 0;
+}
+
+int shm_attach(struct shm *s, const char *domain, int writable)
+{
+	return shm_attach_why(s, domain, writable, NULL);
 }
 
 void shm_detach(struct shm *s)

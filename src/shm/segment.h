@@ -45,6 +45,9 @@ int shm_create(struct shm *shm, const char *domain, const struct shm_limits *lim
 int shm_publish(struct shm *shm);
 /* The gate. HEIR_ENODOMAIN EFOREIGN ELAYOUT ECORRUPT EPERM, -errno. */
 int shm_attach(struct shm *shm, const char *domain, int writable);
+/* As shm_attach; *why (may be NULL) says which gate refused, and what it saw there. "" where it has nothing to add. */
+struct shm_refusal { char text[160]; };
+int shm_attach_why(struct shm *shm, const char *domain, int writable, struct shm_refusal *why);
 /* As above for a mapping made by the caller over its own memory (tests, fuzzing): checks head and carves. */
 int shm_view(struct shm *shm, void *base, size_t size, int writable);
 void shm_detach(struct shm *shm);
