@@ -72,17 +72,22 @@ static int view_once(const struct shm *shm, uint64_t head, struct bucket_view *v
 	return 0;
 }
 
-static int view_bucket(const struct shm *shm, uint32_t bucket, struct bucket_view *view)
+static bool view_stood(const struct shm *shm, uint32_t bucket, struct bucket_view *view, int *ret)
 {
 	atom64 *head = &shm->buckets[bucket].head;
-	uint64_t seen;
+	uint64_t seen = atom_load_acquire(head); /* pairs with publish()'s CAS */
+
+	*ret = view_once(shm, seen, view);
+	fence_acquire(); /* cells before head; pairs with name_take()'s fence */
+	return atom_load_relaxed(head) == seen;
+}
+
+static int view_bucket(const struct shm *shm, uint32_t bucket, struct bucket_view *view)
+{
 	int r;
 
-	do {
-		seen = atom_load_acquire(head); /* pairs with publish()'s CAS */
-		r = view_once(shm, seen, view);
-		fence_acquire(); /* cells before head; pairs with acquire()'s fence in names.c */
-	} while (atom_load_relaxed(head) != seen);
+	while (!view_stood(shm, bucket, view, &r))
+		;
 	return r;
 }
 
@@ -102,9 +107,9 @@ int names_each(const struct shm *shm, names_visit *visit, void *arg)
 	return 0;
 }
 
-static int check_bucket(const struct shm *shm, uint32_t bucket, struct bucket_view *view)
+static int check_view(const struct shm *shm, uint32_t bucket, const struct bucket_view *view)
 {
-	int r = view_bucket(shm, bucket, view);
+	int r = 0;
 
 	for (uint32_t i = 0; r == 0 && i < view->names; i++) {
 		const char *name = (const char *)view->name[i].words;
@@ -126,24 +131,54 @@ static int check_bucket(const struct shm *shm, uint32_t bucket, struct bucket_vi
 	return r;
 }
 
-int names_check(const struct shm *shm)
+int names_check_bucket(const struct shm *shm, uint32_t bucket, names_visit *visit, void *arg)
 {
 	struct bucket_view view;
+	int r;
 
+	if (bucket >= shm->limits.buckets)
+		return HEIR_EINVAL;
+	if (!view_stood(shm, bucket, &view, &r))
+		return HEIR_EAGAIN;
+	if (r == 0)
+		r = check_view(shm, bucket, &view);
+	for (uint32_t i = 0; visit && r == 0 && i < view.names; i++)
+		r = visit((const char *)view.name[i].words, view.name[i].length, view.name[i].binding, arg);
+	return r;
+}
+
+int names_check_cell(const struct shm *shm, uint32_t cell, bool *ret_in_use)
+{
+	struct shm_name_cell *c = shm_name_cell(shm, cell);
+	uint64_t word = c ? atom_load_relaxed(&c->words[0]) : 0;
+	uint32_t slot = namecell_slot(word), state = namecell_state(word);
+
+	if (!c)
+		return HEIR_EINVAL;
+	if (state > NAMECELL_LINKED || (state == NAMECELL_FREE && (slot || namecell_length(word))) ||
+	    (state == NAMECELL_OWNED ? slot < 1 || slot >= shm->limits.slots : slot != 0))
+		return HEIR_ECORRUPT;
+	if (ret_in_use)
+		*ret_in_use = state != NAMECELL_FREE;
+	return 0;
+}
+
+int names_check(const struct shm *shm)
+{
 	for (uint32_t bucket = 0; bucket < shm->limits.buckets; bucket++) {
-		int r = check_bucket(shm, bucket, &view);
+		int r;
 
+		do
+			r = names_check_bucket(shm, bucket, NULL, NULL);
+		while (r == HEIR_EAGAIN);
 		if (r < 0)
 			return r;
 	}
 	for (uint32_t i = 1; i < shm->limits.name_cells; i++) {
-		uint64_t word = atom_load_relaxed(&shm->name_cells[i].words[0]);
-		uint32_t slot = namecell_slot(word), state = namecell_state(word);
+		int r = names_check_cell(shm, i, NULL);
 
-		if (state > NAMECELL_LINKED ||
-		    (state == NAMECELL_FREE && (slot || namecell_length(word))) ||
-		    (state == NAMECELL_OWNED ? slot < 1 || slot >= shm->limits.slots : slot != 0))
-			return HEIR_ECORRUPT;
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

@@ -105,7 +105,12 @@ void names_bury(struct shm *shm, uint32_t dead_slot, names_still_dead *still_dea
 /* Free what the dead left unlinked (as a register does that finds no room): the cells in use. */
 uint32_t names_sweep(struct shm *shm);
 
-/* 0 if every invariant holds, else HEIR_ECORRUPT. May run while others work. */
+/*
+ * 0 if every invariant holds, else HEIR_ECORRUPT. May run while others work. Of one bucket, looked at once:
+ * HEIR_EAGAIN if it changed meanwhile; then visit (may be NULL) sees each name of a sound one. Of one cell's word.
+ */
 int names_check(const struct shm *shm);
+int names_check_bucket(const struct shm *shm, uint32_t bucket, names_visit *visit, void *arg);
+int names_check_cell(const struct shm *shm, uint32_t cell, bool *ret_in_use);
 
 #endif

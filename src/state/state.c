@@ -95,7 +95,8 @@ static int state_gate(const struct shm_app *a, const struct shm_state_head *h, s
 	return 0;
 }
 
-int state_map(const struct shm *shm, uint32_t app, int populate, struct state *ret)
+/* 0, or why not, in *ret_what too. */
+static int map_file(const struct shm *shm, uint32_t app, int writable, struct state *ret, const char **ret_what)
 {
 	struct shm_app *a = shm_app(shm, app);
 	struct shm_state_head head; /* as it was at the gate */
@@ -104,9 +105,10 @@ int state_map(const struct shm *shm, uint32_t app, int populate, struct state *r
 	void *base;
 	int fd, rc;
 
+	*ret_what = "its state file cannot be opened";
 	if ((rc = state_path(shm, app, path, sizeof(path))))
 		return rc;
-	fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (fstat(fd, &st) < 0) {
@@ -116,14 +118,16 @@ int state_map(const struct shm *shm, uint32_t app, int populate, struct state *r
 	}
 	if (!S_ISREG(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 0177) || st.st_size < (off_t)PAGE) {
 		close(fd);
+		*ret_what = "its state file is not a regular file of this user with mode 0600";
 		return HEIR_EFOREIGN;
 	}
-	base = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	base = mmap(NULL, (size_t)st.st_size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
 	rc = base == MAP_FAILED ? -errno : 0;
 	close(fd);
 	if (rc)
 		return rc;
 	memcpy(&head, base, sizeof(head));
+	*ret_what = "the head of its state file contradicts itself, or the application";
 	rc = state_gate(a, &head, (size_t)st.st_size);
 	if (rc == 0 && madvise(base, (size_t)st.st_size, MADV_DONTFORK) < 0)
 		rc = -errno;
@@ -136,6 +140,16 @@ int state_map(const struct shm *shm, uint32_t app, int populate, struct state *r
 	ret->size = head.size;
 	ret->undo = ret->base + head.undo_offset;
 	ret->data = ret->base + head.data_offset;
+	return 0;
+}
+
+int state_map(const struct shm *shm, uint32_t app, int populate, struct state *ret)
+{
+	const char *what;
+	int rc = map_file(shm, app, 1, ret, &what);
+
+	if (rc)
+		return rc;
 	if (populate) {
 		/*
 		 * The data, and as much of the log as most transactions use: mapped pages cost when their
@@ -143,7 +157,7 @@ int state_map(const struct shm *shm, uint32_t app, int populate, struct state *r
 		 */
 		size_t log = ret->undo_size < UNDO_POPULATED ? ret->undo_size : UNDO_POPULATED;
 
-		(void)madvise(ret->base, head.undo_offset + log, MADV_POPULATE_WRITE);
+		(void)madvise(ret->base, (size_t)(ret->undo - ret->base) + log, MADV_POPULATE_WRITE);
 		(void)madvise(ret->data, ret->size, MADV_POPULATE_WRITE);
 	}
 	return 0;
@@ -245,4 +259,40 @@ int state_undo(struct state *s, unsigned parity)
 	}
 	atom_store_release(count, 0);
 	return n;
+}
+
+/* What a look at one count says, or NULL. */
+static const char *check_log(const struct state *s, unsigned parity, enum state_still still)
+{
+	uint64_t used = atom_load_acquire(&s->head->undo_used[parity & 1]);
+	struct undo_entry e;
+
+	if (used > s->undo_size)
+		return "its undo log is said to be longer than there is room";
+	if (still == STATE_AT_REST && used)
+		return "its undo log is not empty, though no transaction is open";
+	while (still == STATE_OPEN && used > 0)
+		if (entry_before(s, used, &used, &e))
+			return "an entry of its undo log is out of range: the open transaction cannot be undone";
+	return NULL;
+}
+
+int state_check(const struct shm *shm, uint32_t app, unsigned parity, enum state_still still, const char **ret_what)
+{
+	struct state s = {0};
+	const char *what, *log;
+	int rc = map_file(shm, app, 0, &s, &what);
+
+	if (rc) {
+		*ret_what = what;
+		return rc;
+	}
+	log = check_log(&s, parity, still);
+	if (!log)
+		log = check_log(&s, !parity, STATE_IN_USE);
+	state_unmap(&s);
+	if (!log)
+		return 0;
+	*ret_what = log;
+	return HEIR_ECORRUPT;
 }

@@ -46,4 +46,11 @@ int state_mark(struct state *state, const void *start, size_t size); /* ETOOBIG 
  */
 int state_undo(struct state *state, unsigned parity);
 
+/*
+ * The file's head, its counts, and the undo log as far as `still` says that nobody changes it; read-only, stores
+ * nothing. parity: the control word's. HEIR_ECORRUPT, EFOREIGN, -errno; *ret_what says why.
+ */
+enum state_still { STATE_IN_USE, STATE_AT_REST, STATE_OPEN };
+int state_check(const struct shm *shm, uint32_t app, unsigned parity, enum state_still still, const char **ret_what);
+
 #endif
