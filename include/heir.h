@@ -298,6 +298,42 @@ struct heir_move {
 /* The newest moves first, at most max of them; application NULL: of all. Returns how many. */
 int heir_moves(heir_t *h, const char *application, struct heir_move *ret, size_t max);
 
+/*
+ * Is the segment sound? Looks at all of it, also while its processes work, and when all of them are dead; stores
+ * nothing and repairs nothing (whoever joins next does). Any thread and any process may call it, any number at once,
+ * each with a handle of its own; one opened with HEIR_OBSERVE suffices.
+ *
+ * Each finding goes to each() (NULL: they are only counted); it is valid until each() returns, but part and what are
+ * constants. heir_check ends when that returns non-zero, and returns that; *ret is then untouched. Otherwise 0
+ * whatever was found, or -ENOMEM.
+ */
+#define HEIR_FINDINGS_MAX 1000
+enum heir_finding_kind {
+	HEIR_DAMAGE = 1, /* an invariant does not hold: memory was overwritten, or heir is at fault */
+	HEIR_LEFTOVER    /* of the dead: seen to by the next who joins, claims or needs the room */
+};
+struct heir_finding {
+	enum heir_finding_kind kind;
+	/* head, node, role, application, process, mailbox, message, bucket or name cell; names: all of them */
+	const char *part;
+	uint32_t index;   /* which one, in the segment's own order */
+	uint64_t count;   /* 1; of names: how many */
+	const char *what; /* a clause, to follow "PART INDEX: " */
+};
+struct heir_check {
+	uint64_t damage, leftovers; /* findings of each kind */
+	uint64_t unjudged;          /* changed at each look, or may not be read */
+	uint32_t processes;         /* that are alive; 0: what is judged only then was judged */
+	int is_cut;                 /* 1: it ended at HEIR_FINDINGS_MAX findings */
+};
+int heir_check(heir_t *h, int (*each)(const struct heir_finding *finding, void *arg), void *arg,
+               struct heir_check *ret);
+/*
+ * Why heir_open(domain, HEIR_OBSERVE, ...) refuses, for a person: its error, or 0 where it does not. text gets a clause
+ * that says which gate and what was seen there, cut to size; where there is nothing to add, the error in words.
+ */
+int heir_refusal(const char *domain, char *text, size_t size);
+
 #define HEIR_AS_CONFIGURED 0u
 #define HEIR_OVERLAP 1u
 #define HEIR_EXCLUSIVE 2u

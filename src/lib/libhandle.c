@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* Opening and closing a domain; what a handle is asked about itself. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -103,6 +104,18 @@ int heir_open(const char *domain, unsigned flags, heir_t **ret)
 	if (flags & ~HEIR_OBSERVE)
 		return HEIR_EINVAL;
 	return open_handle(domain, flags & HEIR_OBSERVE, (struct slot_place){KIND_CLIENT, -1, -1, -1}, ret);
+}
+
+int heir_refusal(const char *domain, char *text, size_t size)
+{
+	struct shm shm = {0};
+	struct shm_refusal why;
+	int rc = shm_attach_why(&shm, domain_name(domain), 0, &why);
+
+	if (rc == 0)
+		shm_detach(&shm);
+	snprintf(text, size, "%s", rc == 0 ? "" : why.text[0] ? why.text : heir_strerror(rc));
+	return rc;
 }
 
 int lib_open(const char *domain, struct slot_place place, heir_t **ret)

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "lib/handle.h"
 #include "proc/recover.h"
+#include "proc/verify.h"
 #include "state/control.h"
 
 static const char *const child_names[] = {"absent", "starting", "running", "stopping", "restarting", "failed"};
@@ -138,6 +139,12 @@ int heir_status(heir_t *h, struct heir_status **ret)
 		fill_app(h, i, &s->application[s->applications++]);
 	*ret = s;
 	return 0;
+}
+
+int heir_check(heir_t *h, int (*each)(const struct heir_finding *finding, void *arg), void *arg,
+	       struct heir_check *ret)
+{
+	return verify(&h->shm, VERIFY_STATE, each, arg, ret);
 }
 
 void heir_status_free(struct heir_status *status)

@@ -12,7 +12,7 @@
 #define NEIGHBOURS 4u
 #define OLD	   name_binding_role(0, 0)
 #define NEW	   name_binding_role(0, 1)
-#define DEAD	   handle_make(STAGE_SLOTS, 77) /* of a process that never was */
+#define DEAD	   handle_make(STAGE_SLOTS, 77) /* of a process that is not there any more */
 #define LONG	   100u
 
 static char target[LONG + 1], neighbour[NEIGHBOURS][64];
@@ -163,7 +163,10 @@ static int found_unregistered(struct verifier *v)
 /* Names of one who was not buried: the target, and every second neighbour. */
 static void ready_dead(void)
 {
+	const struct slot_word left = {.incarnation = handle_incarnation(DEAD), .state = SLOT_FREE};
+
 	set_names(DEAD);
+	atom_store_relaxed(&actor->shm.slots[handle_slot(DEAD)].word, slot_pack(left));
 }
 
 static void act_drop(void)
