@@ -192,6 +192,14 @@ const struct command cmd_commands[] = {
 		.most = 1,
 		.operand = {OPERAND_APPLICATION},
 		.run = cmd_wait},
+	{.name = "fsck",
+		.synopsis = "[-d DOMAIN] [--json]",
+		.summary = "check a segment and say all that is wrong with it",
+		.more = "Of a domain that runs, or whose processes are all dead. Changes nothing: "
+			"leftovers of\nthe dead are seen to by who joins next. Exit status 1 if there is "
+			"damage.",
+		.options = ASKING,
+		.run = cmd_fsck},
 	{.name = "demo",
 		.synopsis = "[--takeovers COUNT] [--kills COUNT] [--json]",
 		.summary = "take over and kill a service under load, and print what it cost",

@@ -139,6 +139,7 @@ int cmd_whereis(struct cmd *cmd);
 int cmd_send(struct cmd *cmd);
 int cmd_call(struct cmd *cmd);
 int cmd_wait(struct cmd *cmd);
+int cmd_fsck(struct cmd *cmd);
 int cmd_version(struct cmd *cmd);
 int cmd_help(struct cmd *cmd);
 

@@ -336,3 +336,26 @@ int heir_takeover(heir_t *h, const char *application, const char *node, unsigned
 		*ret = fake.move[fake.takeover_error == HEIR_EFAILED];
 	return fake.takeover_error;
 }
+
+int heir_refusal(const char *domain, char *text, size_t size)
+{
+	(void)domain;
+	snprintf(text, size, "%s", fake.refusal_error ? "the file has mode 0644" : "");
+	return fake.refusal_error;
+}
+
+int heir_check(heir_t *h, int (*each)(const struct heir_finding *finding, void *arg), void *arg,
+	struct heir_check *ret)
+{
+	(void)h;
+	if (fake.check_error)
+		return fake.check_error;
+	for (size_t i = 0; i < fake.findings; i++) {
+		int end = each(&fake.finding[i], arg);
+
+		if (end)
+			return end;
+	}
+	*ret = fake.check;
+	return 0;
+}

@@ -22,6 +22,10 @@ struct fake {
 	size_t names;
 	struct heir_move move[4];
 	size_t moves;
+	int refusal_error, check_error;
+	struct heir_finding finding[4];
+	size_t findings;
+	struct heir_check check;
 	const char *reply;
 	size_t reply_size;
 	int (*call_start)(const char *name); /* NULL: 0 */
