@@ -43,8 +43,10 @@ void verify_judge(struct verify *v, const char *part, uint32_t index, verify_loo
 			return;
 		if (now != verify_changing)
 			wrong = now;
-		if (i)
+		if (i && v->yields) {
+			v->yields--;
 			(void)sched_yield();
+		}
 	}
 	if (wrong)
 		say(v, HEIR_DAMAGE, part, index, 1, wrong);
@@ -281,7 +283,7 @@ static void check_slot(struct verify *v, uint32_t i)
 
 int verify(const struct shm *shm, unsigned flags, verify_found *found, void *arg, struct heir_check *ret)
 {
-	struct verify v = {.shm = shm, .found = found, .arg = arg};
+	struct verify v = {.shm = shm, .found = found, .arg = arg, .yields = VERIFY_YIELDS};
 
 	v.stands = calloc(shm->limits.cells, sizeof(*v.stands));
 	if (!v.stands)

@@ -17,8 +17,9 @@
  * something is lost for good can only be told when nobody is there who may have it in hand, so that is looked for
  * when all are dead; one who joins meanwhile ends that.
  *
- * Time: each part is walked once, a look is bounded, a finding costs VERIFY_LOOKS looks, and beyond
- * HEIR_FINDINGS_MAX findings it ends. A process that dies or stops in here has changed nothing.
+ * Time: each part is walked once, a look is bounded, a finding costs VERIFY_LOOKS looks, between which the CPU is
+ * given up VERIFY_YIELDS times in all, and beyond HEIR_FINDINGS_MAX findings it ends. A process that dies or stops in
+ * here has changed nothing.
  */
 #ifndef HEIR_PROC_VERIFY_H
 #define HEIR_PROC_VERIFY_H
@@ -27,6 +28,7 @@
 #include "shm/segment.h"
 
 #define VERIFY_LOOKS 16u
+#define VERIFY_YIELDS 64u /* of the CPU, between looks, in all: beside a busy process each may take milliseconds */
 
 typedef int verify_found(const struct heir_finding *finding, void *arg);
 

@@ -12,6 +12,7 @@ struct verify {
 	struct heir_check sum;
 	int end;            /* what found() returned, or 1: too many findings */
 	uint64_t joins;     /* the join hint when it began */
+	unsigned yields;    /* that are left */
 	uint32_t mailbox;   /* whose ring is looked at */
 	/* by cell: the entry in which it was seen + 1 */
 	uint64_t *stands;
