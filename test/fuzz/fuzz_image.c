@@ -314,6 +314,14 @@ void image_exclusive(void)
 		image.shm.apps[i].flags |= APP_EXCLUSIVE;
 }
 
+void image_all_dead(void)
+{
+	/* But the joiner, who has no life words yet: there is no process of its pid, which is odd. */
+	for (uint32_t i = 1; i < image.shm.limits.slots; i++)
+		for (unsigned n = 0; n < SHM_LIVES; n++)
+			atom_or_relaxed((atom32 *)(void *)&image.shm.slots[i].life[n].mutex, FUTEX_OWNER_DIED);
+}
+
 int image_state_fd(void)
 {
 	return image.state_fd;

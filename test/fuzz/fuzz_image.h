@@ -23,6 +23,8 @@ void image_build(void);
 unsigned char *image_fresh(size_t *ret_size);
 /* In that copy the applications start only when the kernel has confirmed that the one before is gone. */
 void image_exclusive(void);
+/* In that copy nobody is alive. */
+void image_all_dead(void);
 /* A file descriptor of the state file, and the way to a mapping of it between guards. */
 int image_state_fd(void);
 void *image_state_map(size_t size);

@@ -8,8 +8,8 @@
  * ever, no pid of init signalled. Not: that what is reported about damaged bytes is useful; glibc's own list
  * pointers, which lie in the segment too (life words are locked without glibc here); the leader's loop.
  *
- * Input: count of operations (bit 7: the applications are exclusive), those (2 bytes each), then changes
- * (fuzz_image.h).
+ * Input: count of operations (bit 7: the applications are exclusive; from 96: everybody is dead, and the segment is
+ * checked before anybody joins), those (2 bytes each), then changes (fuzz_image.h).
  */
 #include "fuzz/fuzz_atoms.h"
 
@@ -30,6 +30,7 @@
 
 #define OPERATIONS_MAX 24u
 #define MS INT64_C(1000000)
+#define CHECK_POINTS_MAX UINT64_C(400000) /* of a sound image some thousands; each finding costs VERIFY_LOOKS looks */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -114,6 +115,25 @@ static void look_moves(const char *application)
 	}
 }
 
+static int each_finding(const struct heir_finding *finding, void *arg)
+{
+	(void)arg;
+	look_text(finding->part);
+	look_text(finding->what);
+	return 0;
+}
+
+/* Bounded, whatever the bytes are and however they change. */
+static void look_check(void)
+{
+	uint64_t from = fuzz_points;
+	struct heir_check check;
+
+	if (heir_check(the.observer, each_finding, NULL, &check) == 0 &&
+	    (check.damage + check.leftovers > HEIR_FINDINGS_MAX || fuzz_points - from > CHECK_POINTS_MAX))
+		abort();
+}
+
 static void read_something(unsigned what, unsigned arg)
 {
 	struct heir_app_status s;
@@ -140,7 +160,10 @@ static void read_something(unsigned what, unsigned arg)
 		}
 		break;
 	case 5:
-		(void)names_check(&the.observer->shm);
+		if (arg & 1)
+			(void)names_check(&the.observer->shm);
+		else
+			look_check();
 		break;
 	case 6:
 		(void)heir_wait_change(the.observer, name_at(arg), arg, 5 * MS);
@@ -409,12 +432,38 @@ static void run(const uint8_t *operations, size_t count)
 	}
 }
 
+static int say_damage(const struct heir_finding *finding, void *arg)
+{
+	(void)arg;
+	if (finding->kind == HEIR_DAMAGE)
+		fprintf(stderr, "%s %u: %s\n", finding->part, finding->index, finding->what);
+	return 0;
+}
+
+/* What the changes are made to has no damage, alive or dead. */
+static void check_model(int dead)
+{
+	struct heir_check check;
+	size_t bytes;
+	unsigned char *base = image_fresh(&bytes);
+
+	kernel_segment(base, bytes);
+	if (dead)
+		image_all_dead();
+	if (heir_open(NULL, HEIR_OBSERVE, &the.observer) || heir_check(the.observer, say_damage, NULL, &check) ||
+	    check.damage || (check.processes == 0) != dead)
+		abort();
+	heir_close(the.observer);
+}
+
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
 	(void)argc, (void)argv;
 	setenv("HEIR_DOMAIN", "fuzz", 1);
 	kernel_reset();
 	image_build();
+	check_model(0);
+	check_model(1);
 	return 0;
 }
 
@@ -436,10 +485,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	kernel_segment(base, bytes);
 	if (data[0] & 128)
 		image_exclusive();
+	if ((data[0] & 127) >= 96)
+		image_all_dead();
 	patches_take(data + 1 + 2 * n, size - 1 - 2 * n);
 	if (threaded)
 		patches_thread_start();
 	if (heir_open(NULL, HEIR_OBSERVE, &the.observer) == 0) {
+		if ((data[0] & 127) >= 96)
+			look_check();
 		if (heir_open(NULL, 0, &the.client) == 0)
 			run(data + 1, n);
 		heir_close(the.worker);
