@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/futex.h"
 #include "base/waitset_impl.h"
 
@@ -77,6 +78,27 @@ static int plain_wait(const struct wait_word *words, unsigned n, int64_t deadlin
 	if (rc >= 0 || rc == -EAGAIN)
 		return WAIT_WORD;
 	return rc == -ETIMEDOUT ? 0 : rc;
+}
+
+static inline void relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("isb");
+#endif
+}
+
+bool wait_spin(const struct wait_word *words, unsigned n, int64_t ns, int64_t deadline)
+{
+	int64_t until = ns > 0 ? deadline_min(clock_ns() + ns, deadline) : 0;
+
+	while (!words_changed(words, n)) {
+		if (ns <= 0 || clock_ns() >= until)
+			return false;
+		relax();
+	}
+	return true;
 }
 
 int waitset_wait(struct waitset *w, const struct wait_word *words, unsigned n, int epoll_fd,

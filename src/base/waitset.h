@@ -73,6 +73,12 @@ void waitset_finish(struct waitset *w);
 int waitset_wait(struct waitset *w, const struct wait_word *words, unsigned n, int epoll_fd,
 		 int64_t deadline);
 
+/*
+ * Looks at the words, and does not sleep, for at most so many ns and until the deadline: whether one differs from its
+ * expected value. For who waits for what comes soon, and has a processor for it.
+ */
+bool wait_spin(const struct wait_word *words, unsigned n, int64_t ns, int64_t deadline);
+
 /* Ends every armed wait before it returns: this waitset takes no wake until the next wait. */
 void waitset_disarm(struct waitset *w);
 

@@ -20,6 +20,7 @@ struct heir {
 	uint64_t self;       /* handle; 0: observer */
 	uint32_t slot;       /* of it */
 	uint32_t cell_hint;
+	int64_t spin;        /* ns: a wait looks for so long before it sleeps */
 	struct slot_place place;
 	atom32 *here;        /* 1; 0 in a forked child, which must not use the handle: a page of its own */
 	struct waitset waits;

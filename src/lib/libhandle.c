@@ -25,6 +25,7 @@ static const char *domain_name(const char *domain)
 }
 
 #define MARK_SIZE 4096 /* of one page at least */
+#define SPIN_MOST INT64_C(10000000) /* whatever the segment says */
 
 /* No system call to ask whether this is a forked child: the kernel hands that one the page with zeroes. */
 static atom32 *mark_process(void)
@@ -83,6 +84,7 @@ static int open_handle(const char *domain, unsigned observe, struct slot_place p
 			goto fail_waits;
 		h->slot = handle_slot(h->self);
 		h->cell_hint = h->slot * 7;
+		h->spin = h->shm.head->spin < SPIN_MOST ? (int64_t)h->shm.head->spin : SPIN_MOST;
 		h->replies_seen = doorbell_seen(&h->shm, h->slot);
 	}
 	*ret = h;

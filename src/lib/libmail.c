@@ -172,10 +172,8 @@ static int collect(heir_t *h, struct cell_ref ref, uint64_t w, void *reply, size
 static int call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t *reply_size, int64_t deadline)
 {
 	struct cell_ref ref = {ticket.cell, ticket.generation};
-	atom32 *doorbell = &h->shm.slots[h->slot].doorbell;
-
 	for (bool waited = false;; waited = true) {
-		uint32_t seen = doorbell_seen(&h->shm, h->slot);
+		struct wait_word doorbell = lib_doorbell(h);
 		uint64_t w;
 		int rc = cell_load(&h->shm, ref, &w);
 
@@ -193,8 +191,10 @@ static int call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t
 				return rc;
 			continue;
 		}
+		if (wait_spin(&doorbell, 1, h->spin, deadline))
+			continue;
 		doorbell_sleep(&h->shm, h->slot);
-		(void)futex_wait(doorbell, seen, deadline);
+		(void)futex_wait(doorbell.word, doorbell.expected, deadline);
 		doorbell_awake(&h->shm, h->slot);
 	}
 }

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "app/appclaim.h"
@@ -128,16 +129,27 @@ static void touch_path(heir_t *h)
 	touch(s->cells, cells < TOUCH_MOST ? cells : TOUCH_MOST);
 }
 
+/* What the limit of locked memory does not allow is not locked: the leader has said so. */
+static void keep_memory(heir_t *h, uint32_t how)
+{
+	if (how & MEMORY_PREFAULTED)
+		(void)madvise(h->shm.base, h->shm.size, MADV_POPULATE_WRITE);
+	if (how & MEMORY_LOCKED)
+		(void)mlockall(MCL_CURRENT | MCL_FUTURE);
+}
+
 static int setup(heir_t *h)
 {
 	struct shm_app *a = worker_app(h);
+	uint32_t memory = h->shm.head->memory;
 	int rc;
 
 	if (h->run->lead && a->state_size) {
-		rc = state_map(&h->shm, h->run->app, a->flags & APP_HOT, &h->state);
+		rc = state_map(&h->shm, h->run->app, a->flags & APP_HOT || memory & MEMORY_PREFAULTED, &h->state);
 		if (rc)
 			return rc;
 	}
+	keep_memory(h, memory);
 	atom_store_relaxed(&own_slot(h)->version, h->run->cb.version);
 	rc = dying_install(&h->shm, h->self);
 	if (rc)
@@ -543,12 +555,13 @@ static int sleep_until(heir_t *h, struct wait_word doorbell, uint64_t word, int6
 	struct wait_word words[WAIT_WORDS];
 	bool news = false;
 	unsigned n = 1 + wait_words(h, word, words + 1, &news);
-	int rc = 0;
+	int rc;
 
 	words[0] = doorbell;
+	if (news || (!h->watched && wait_spin(words, n, h->spin, deadline)))
+		return 0;
 	doorbell_sleep(&h->shm, h->slot);
-	if (!news)
-		rc = waitset_wait(&h->waits, words, n, h->watched ? h->epoll : -1, deadline);
+	rc = waitset_wait(&h->waits, words, n, h->watched ? h->epoll : -1, deadline);
 	doorbell_awake(&h->shm, h->slot);
 	return rc < 0 ? rc : 0;
 }

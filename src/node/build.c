@@ -224,6 +224,9 @@ static int make(const struct conf *conf, const char *domain)
 	rc = shm_create(&shm, domain, &limits, conf_signature(conf));
 	if (rc)
 		goto out;
+	shm.head->spin = conf->low_latency.spin;
+	shm.head->memory = (conf->low_latency.lock_memory ? MEMORY_LOCKED : 0) |
+	                   (conf->low_latency.prefault ? MEMORY_PREFAULTED : 0);
 	rc = fill(&shm, conf, text, length);
 	for (uint32_t i = 0; i < limits.apps && rc == 0; i++)
 		if (shm_app(&shm, i)->state_size)

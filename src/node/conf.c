@@ -47,6 +47,19 @@ void conf_decode_limits(struct conf_ctx *c, const struct conf_yaml *value, void 
 		conf_decode_map(c, value, "limits", conf_limits_keys, &conf->limits, NULL, NULL);
 }
 
+/* `true` and `false` stand for all of it. */
+void conf_decode_low_latency(struct conf_ctx *c, const struct conf_yaml *value, void *object)
+{
+	struct conf_low_latency *l = &((struct conf *)object)->low_latency;
+	unsigned word;
+	if (value->kind != CONF_YAML_TEXT) {
+		if (conf_expect(c, value, CONF_YAML_MAP, "'low_latency'"))
+			conf_decode_map(c, value, "low_latency", conf_low_latency_keys, l, NULL, NULL);
+	} else if (conf_decode_word(c, value, "low_latency", conf_switch_words, &word) && word) {
+		*l = (struct conf_low_latency){CONF_SPIN_ON, 0, 1, 1};
+	}
+}
+
 static void decode_node(struct conf_ctx *c, const struct conf_yaml *at)
 {
 	struct conf *conf = c->conf;
@@ -91,6 +104,7 @@ static void decode(struct conf_ctx *c)
 	const struct conf_yaml *applications = conf_yaml_get(c->root, "applications");
 	conf->domain = "default";
 	conf_defaults(conf_limits_keys, &conf->limits);
+	conf_defaults(conf_low_latency_keys, &conf->low_latency);
 	if (nodes)
 		decode_nodes(c, nodes);
 	else

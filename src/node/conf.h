@@ -73,6 +73,10 @@
 #define CONF_INFINITY UINT64_MAX
 #define CONF_BRUTAL_KILL UINT64_C(0) /* as a shutdown time: killed at once */
 
+#define CONF_SPIN_MAX (10 * CONF_MS)
+#define CONF_SPIN_ON (50 * CONF_US) /* of `low_latency: true` */
+#define CONF_CPU_DMA_LATENCY_MAX CONF_SECOND
+
 #define CONF_STEP_TIMEOUT_MIN CONF_MS
 #define CONF_STEP_TIMEOUT_MAX CONF_HOUR
 #define CONF_STEP_TIMEOUT_DEFAULT (2 * CONF_SECOND)
@@ -124,6 +128,13 @@ struct conf_limits {
 	uint32_t messages; /* cells in the pool */
 	uint64_t message;  /* bytes: the largest request or reply */
 	uint32_t trace;    /* records in each process's ring */
+};
+
+struct conf_low_latency {
+	uint64_t spin;            /* a wait looks for so long before it sleeps */
+	uint64_t cpu_dma_latency; /* that leaders hold; CONF_INFINITY: they hold none */
+	unsigned lock_memory;     /* 0 or 1 */
+	unsigned prefault;
 };
 
 struct conf_candidate {
@@ -215,6 +226,7 @@ struct conf {
 	const char **nodes;
 	uint32_t node_count;
 	struct conf_limits limits;
+	struct conf_low_latency low_latency;
 	struct conf_application *applications;
 	uint32_t application_count;
 	struct conf_store *store;

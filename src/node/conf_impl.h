@@ -191,7 +191,9 @@ struct conf_key {
 
 /* Each ends with an entry whose name is NULL. */
 extern const struct conf_key conf_domain_keys[];
+extern const char *const conf_switch_words[]; /* printed bare */
 extern const struct conf_key conf_limits_keys[];
+extern const struct conf_key conf_low_latency_keys[];
 extern const struct conf_key conf_application_keys[];
 extern const struct conf_key conf_failovers_keys[];
 extern const struct conf_key conf_supervisor_keys[];
@@ -220,6 +222,7 @@ bool conf_check_identifier(struct conf_ctx *c, const struct conf_yaml *at, const
 
 void conf_decode_domain(struct conf_ctx *c, const struct conf_yaml *value, void *object);
 void conf_decode_limits(struct conf_ctx *c, const struct conf_yaml *value, void *object);
+void conf_decode_low_latency(struct conf_ctx *c, const struct conf_yaml *value, void *object);
 void conf_decode_applications(struct conf_ctx *c, const struct conf_yaml *value);
 
 void conf_decode_candidates(struct conf_ctx *c, const struct conf_yaml *value, void *object);
@@ -258,6 +261,7 @@ void conf_check(struct conf_ctx *c);
 void conf_print_domain(struct conf_out *out, const void *object);
 void conf_print_nodes(struct conf_out *out, const void *object);
 void conf_print_limits(struct conf_out *out, const void *object);
+void conf_print_low_latency(struct conf_out *out, const void *object);
 void conf_print_applications(struct conf_out *out, const void *object);
 void conf_print_candidates(struct conf_out *out, const void *object);
 void conf_print_takeover(struct conf_out *out, const void *object);

@@ -154,7 +154,9 @@ static void put_keys(struct conf_out *out, const struct conf_key *keys, const vo
 		if (out->changed_only && !(key->flags & CONF_KEY_UNSET) && value == key->initial)
 			continue;
 		put_key(out, key->name);
-		if (key->kind == CONF_KEY_WORD)
+		if (key->kind == CONF_KEY_WORD && key->words == conf_switch_words)
+			put(out, key->words[value]);
+		else if (key->kind == CONF_KEY_WORD)
 			put_string(out, key->words[value]);
 		else
 			put_number(out, key, value);
@@ -191,6 +193,25 @@ void conf_print_limits(struct conf_out *out, const void *object)
 	put_key(out, "limits");
 	begin(out, "{");
 	put_keys(out, conf_limits_keys, &conf->limits);
+	end(out, "}");
+}
+
+static bool is_as_preset(const struct conf_key *keys, const void *object)
+{
+	for (const struct conf_key *key = keys; key->name; key++)
+		if (conf_key_load(key, object) != key->initial)
+			return false;
+	return true;
+}
+
+void conf_print_low_latency(struct conf_out *out, const void *object)
+{
+	const struct conf *conf = object;
+	if (out->changed_only && is_as_preset(conf_low_latency_keys, &conf->low_latency))
+		return;
+	put_key(out, "low_latency");
+	begin(out, "{");
+	put_keys(out, conf_low_latency_keys, &conf->low_latency);
 	end(out, "}");
 }
 

@@ -10,6 +10,7 @@ static const char *const restart_words[] = {"permanent", "transient", "temporary
 static const char *const strategy_words[] = {"one_for_one", "one_for_all", "rest_for_one", NULL};
 static const char *const type_words[] = {"worker", "supervisor", NULL};
 static const char *const on_death_words[] = {"failover", "restart", NULL};
+const char *const conf_switch_words[] = {"false", "true", NULL};
 const char *const conf_ready_words[] = {"attach", "exec", "notify", NULL};
 
 #define NUMBER(key, keykind, type, field, least, most, preset, keyflags) \
@@ -41,6 +42,7 @@ const struct conf_key conf_domain_keys[] = {
 	OTHER("domain", conf_decode_domain, conf_print_domain),
 	OTHER("nodes", NULL, conf_print_nodes),
 	OTHER("limits", conf_decode_limits, conf_print_limits),
+	OTHER("low_latency", conf_decode_low_latency, conf_print_low_latency),
 	OTHER("applications", NULL, conf_print_applications),
 	END,
 };
@@ -56,6 +58,15 @@ const struct conf_key conf_limits_keys[] = {
 		CONF_LIMIT_MESSAGE_DEFAULT, 0),
 	COUNT("trace", struct conf_limits, trace, CONF_LIMIT_TRACE_MIN, CONF_LIMIT_TRACE_MAX,
 		CONF_LIMIT_TRACE_DEFAULT),
+	END,
+};
+
+const struct conf_key conf_low_latency_keys[] = {
+	DURATION("spin", struct conf_low_latency, spin, 0, CONF_SPIN_MAX, 0, 0),
+	DURATION("cpu_dma_latency", struct conf_low_latency, cpu_dma_latency, 0,
+		CONF_CPU_DMA_LATENCY_MAX, CONF_INFINITY, CONF_KEY_INFINITY),
+	WORD("lock_memory", struct conf_low_latency, lock_memory, conf_switch_words, 0),
+	WORD("prefault", struct conf_low_latency, prefault, conf_switch_words, 0),
 	END,
 };
 

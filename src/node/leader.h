@@ -156,6 +156,7 @@ struct leader {
 	heir_t *h;
 	struct shm *shm;
 	struct conf *conf;
+	int latency;  /* the held /dev/cpu_dma_latency, or -1 */
 	char domain[64];
 	uint32_t node;
 	int epoll;

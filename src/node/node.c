@@ -15,6 +15,7 @@
 #include "node/ask.h"
 #include "node/build.h"
 #include "node/instance.h"
+#include "node/latency.h"
 #include "node/listen.h"
 #include "node/loop.h"
 #include "node/notify.h"
@@ -119,6 +120,7 @@ static int begin(struct leader *l, const struct args *args)
 	if (rc)
 		return say(l, l->domain, rc);
 	l->shm = &l->h->shm;
+	l->latency = latency_hold(l->conf, l->shm);
 	(void)bury_all(l->shm, l->h->slot);
 	rc = take_node(l);
 	if (rc)
@@ -170,6 +172,8 @@ static void finish(struct leader *l)
 	listen_destroy(l);
 	loop_finish(l);
 	waitset_finish(&l->waits);
+	if (l->latency >= 0)
+		close(l->latency);
 	heir_close(l->h);
 	conf_free(l->conf);
 	free(l->search);
@@ -177,7 +181,7 @@ static void finish(struct leader *l)
 
 int node_main(int argc, char **argv)
 {
-	static struct leader l = {.epoll = -1, .signals = {.fd = -1}};
+	static struct leader l = {.epoll = -1, .latency = -1, .signals = {.fd = -1}};
 	struct args args;
 	int rc = args_parse(argc, argv, "fd", true, &args);
 

@@ -63,6 +63,9 @@ struct shm_head {
 	uint64_t pid_namespace; /* inode of /proc/self/ns/pid: a pid means nothing in another one */
 	uint64_t conf_signature;
 	uint64_t created_ns; /* CLOCK_REALTIME */
+	uint64_t spin;       /* ns: a wait looks for so long before it sleeps */
+	uint32_t memory;     /* of workers: MEMORY_… */
+	uint32_t pad1;
 	char domain[64];
 	struct shm_limits limits;
 	_Alignas(CACHE_LINE) atom32 changed; /* futex: +1 by anyone after a change that leaders act upon */
@@ -74,6 +77,8 @@ struct shm_head {
 	atom64 up;
 	atom64 reserved[4];
 };
+
+enum { MEMORY_LOCKED = 1, MEMORY_PREFAULTED = 2 };
 
 struct shm_node {
 	char name[64];                      /* static */

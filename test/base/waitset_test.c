@@ -57,6 +57,28 @@ static void test_word_changed_during(void **state)
 	child_ends_well(f);
 }
 
+/* A word that changes while it is looked at needs no wake; looking ends after its time, and at the deadline. */
+static void test_spin(void **state)
+{
+	struct fixture *f = *state;
+	struct wait_word words[] = {at(f, 0, 0), at(f, 1, 0)};
+	int64_t from = clock_ns();
+
+	assert_false(wait_spin(words, 2, 0, -1));
+	assert_false(wait_spin(words, 2, 1000000, -1));
+	assert_true(clock_ns() - from >= 1000000);
+	assert_false(wait_spin(words, 2, INT64_MAX / 2, clock_ns() + 1000000));
+	f->child = fork();
+	assert_true(f->child >= 0);
+	if (f->child == 0) {
+		atom_store_seq(&f->common->word[1], 1); /* and nobody is woken */
+		_exit(0);
+	}
+	assert_true(wait_spin(words, 2, INT64_MAX / 2, -1));
+	assert_true(wait_spin(words, 2, 0, -1));
+	child_ends_well(f);
+}
+
 static void wake_word(struct fixture *f)
 {
 	while (futex_wake(&f->common->word[0], 1) != 1)
@@ -428,6 +450,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		EACH_WAY(test_word_changed_before),
 		EACH_WAY(test_word_changed_during),
+		cmocka_unit_test_setup_teardown(test_spin, setup_futex, teardown),
 		EACH_WAY(test_word_woken_unchanged),
 		FD_WAYS(test_fd_readable_before),
 		FD_WAYS(test_fd_readable_during),

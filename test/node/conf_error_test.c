@@ -55,6 +55,18 @@ static void test_domain(void **state)
 			"2:19: 'message' must be a size, such as 64MiB; this is 'big'"},
 		{"nodes: [a]\nlimits: {trace: [1]}\n",
 			"2:17: 'trace' must be a whole number, such as 3; this is a list"},
+		{"nodes: [a]\nlow_latency: [x]\n",
+			"2:14: 'low_latency' must be a mapping; this is a list"},
+		{"nodes: [a]\nlow_latency: yes\n",
+			"2:14: 'low_latency' cannot be 'yes'; it is one of: false, true"},
+		{"nodes: [a]\nlow_latency: {spin: 20}\n",
+			"2:21: '20' needs a unit, such as 20s"},
+		{"nodes: [a]\nlow_latency: {spin: 1s}\n",
+			"2:21: 'spin' is 1s; it must be from 0s to 10ms"},
+		{"nodes: [a]\nlow_latency: {lock_memory: 1}\n",
+			"2:28: 'lock_memory' cannot be '1'; it is one of: false, true"},
+		{"nodes: [a]\nlow_latency: {prefalt: true}\n",
+			"2:15: unknown key 'prefalt' of low_latency; did you mean 'prefault'?"},
 	};
 	(void)state;
 	expect_each(cases, ARRAY_LENGTH(cases));
@@ -67,7 +79,7 @@ static void test_unknown_keys(void **state)
 			"2:1: unknown key 'doman' of the domain; did you mean 'domain'?"},
 		{"nodes: [a]\nqqq: x\n",
 			"2:1: unknown key 'qqq' of the domain; the keys are: domain, nodes, "
-			"limits, applications"},
+			"limits, low_latency, applications"},
 		{"nodes: [a]\nstandby: hot\n",
 			"2:1: 'standby' is a key of an application, not of the domain"},
 		{"nodes: [a]\nlimits: {nmaes: 20}\n",

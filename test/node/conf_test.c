@@ -53,6 +53,41 @@ static void test_least(void **state)
 	conf_free(NULL);
 }
 
+static void test_low_latency(void **state)
+{
+	static const struct conf_low_latency off = {0, CONF_INFINITY, 0, 0}, on = {CONF_SPIN_ON, 0, 1, 1},
+					     some = {3 * CONF_US, 20 * CONF_US, 0, 1};
+	static const struct {
+		const char *text;
+		const struct conf_low_latency *is;
+	} cases[] = {
+		{"nodes: [n]", &off},
+		{"nodes: [n]\nlow_latency: false", &off},
+		{"nodes: [n]\nlow_latency: {}", &off},
+		{"nodes: [n]\nlow_latency: true", &on},
+		{"nodes: [n]\nlow_latency: {spin: 3us, cpu_dma_latency: 20us, prefault: true}", &some},
+	};
+	uint64_t signature = 0;
+	char *text;
+	size_t length;
+	(void)state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct conf *conf = load_good(cases[i].text), *again;
+
+		assert_memory_equal(&conf->low_latency, cases[i].is, sizeof(off));
+		if (i == 0)
+			signature = conf_signature(conf);
+		assert_int_equal(conf_signature(conf) == signature, cases[i].is == &off);
+		assert_int_equal(conf_print(conf, &text, &length), 0);
+		again = load_good(text);
+		assert_memory_equal(&again->low_latency, cases[i].is, sizeof(off));
+		conf_free(again);
+		free(text);
+		conf_free(conf);
+	}
+}
+
 static void test_application_defaults(void **state)
 {
 	(void)state;
@@ -389,7 +424,9 @@ static void test_print(void **state)
 	assert_string_equal(text,
 		"{\"domain\":\"default\",\"nodes\":[\"a\",\"b\"],\"limits\":{\"names\":16384,"
 		"\"processes\":256,"
-		"\"messages\":1024,\"message\":\"4KiB\",\"trace\":256},\"applications\":{\"x\":{"
+		"\"messages\":1024,\"message\":\"4KiB\",\"trace\":256},\"low_latency\":{"
+		"\"spin\":\"0s\",\"cpu_dma_latency\":\"infinity\",\"lock_memory\":false,\"prefault\":false},"
+		"\"applications\":{\"x\":{"
 		"\"nodes\":[[\"a\","
 		"\"b\"]],\"standby\":\"cold\",\"takeover\":[\"start\",\"switch\"],\"step_timeout\":"
 		"\"2s\","
@@ -495,6 +532,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_embedded_default),
 		cmocka_unit_test(test_least),
+		cmocka_unit_test(test_low_latency),
 		cmocka_unit_test(test_application_defaults),
 		cmocka_unit_test(test_every_application_key),
 		cmocka_unit_test(test_steps),
