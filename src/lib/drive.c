@@ -17,10 +17,11 @@
 #include "lib/txn.h"
 #include "lib/worker.h"
 #include "proc/recover.h"
+#include "shm/policy.h"
 #include "trace/moves.h"
 
 #define MAIL_FIRST 32
-#define STEP_TIMEOUT_MOST (3600 * (uint64_t)NS_PER_SECOND)
+#define STEP_TIMEOUT_MOST (3600 * NS_PER_SECOND)
 
 enum step_kind { STEP_START, STEP_SWITCH, STEP_STOP_OLD, STEP_PHASE };
 
@@ -35,6 +36,7 @@ struct plan {
 struct drive {
 	heir_t *h;
 	struct shm_app *app;
+	struct policy policy; /* as it was when the move began */
 	enum heir_start_type type;
 	uint32_t from; /* node + 1 */
 	enum acquire_how how;
@@ -162,11 +164,11 @@ static int ask(heir_t *h, uint64_t to, const struct request *r, int64_t timeout,
 }
 
 /* Of a damaged segment, too, some time. */
-static int64_t step_limit(const struct shm_app *a)
+static int64_t step_limit(const struct drive *d)
 {
-	uint64_t limit = a->step_timeout;
+	int64_t limit = d->policy.step_timeout;
 
-	return (int64_t)(limit > STEP_TIMEOUT_MOST ? STEP_TIMEOUT_MOST : limit);
+	return limit > STEP_TIMEOUT_MOST ? STEP_TIMEOUT_MOST : limit;
 }
 
 /* The process that fills that role here: one that is just being started, too, is waited for. 0: there is none. */
@@ -191,7 +193,7 @@ static int in_each_child(struct drive *d, enum request_op op, const char *phase)
 {
 	heir_t *h = d->h;
 	struct request r = {.op = op, .app = h->run->app, .type = d->type, .from_node = d->from};
-	int64_t deadline = deadline_after(step_limit(d->app));
+	int64_t deadline = deadline_after(step_limit(d));
 	int rc = 0;
 
 	text_copy(r.phase, sizeof(r.phase), phase, sizeof(r.phase));
@@ -206,7 +208,7 @@ static int in_each_child(struct drive *d, enum request_op op, const char *phase)
 			continue;
 		}
 		child = await_child(d, role, deadline);
-		rc = child ? ask(h, child, &r, step_limit(d->app), NULL) : HEIR_ENOTREADY;
+		rc = child ? ask(h, child, &r, step_limit(d), NULL) : HEIR_ENOTREADY;
 	}
 	return rc;
 }
@@ -272,15 +274,15 @@ static int do_switch(struct drive *d)
 }
 
 /* Of a step; an overrun is its failure. */
-static int64_t limit_of(const struct shm_app *a, enum step_kind kind)
+static int64_t limit_of(const struct drive *d, enum step_kind kind)
 {
-	int64_t step_timeout = step_limit(a);
+	int64_t step_timeout = step_limit(d);
 
 	switch (kind) {
 	case STEP_STOP_OLD:
-		return patience_stop((int64_t)a->stop_timeout, step_timeout);
+		return patience_stop(d->policy.stop_timeout, step_timeout);
 	case STEP_SWITCH:
-		return patience_switch(step_timeout, (int64_t)a->yield_timeout);
+		return patience_switch(step_timeout, d->policy.yield_timeout);
 	case STEP_START:
 	case STEP_PHASE:
 		break;
@@ -304,7 +306,7 @@ static int do_stop_old(struct drive *d)
 		return 0;
 	if (!leader)
 		return HEIR_EDEAD;
-	rc = ask(d->h, leader, &r, limit_of(d->app, STEP_STOP_OLD), NULL);
+	rc = ask(d->h, leader, &r, limit_of(d, STEP_STOP_OLD), NULL);
 	d->stopped_old = rc == 0 || !is_serving(d); /* no answer from a leader that has held: others may go on */
 	return rc;
 }
@@ -315,7 +317,7 @@ static int confirm(struct drive *d)
 	if (!(d->app->flags & APP_EXCLUSIVE))
 		return 0;
 	return app_confirm(&d->h->shm, d->h->run->app, d->h->self, d->type != HEIR_TAKEOVER,
-			   deadline_after(step_limit(d->app)));
+			   deadline_after(step_limit(d)));
 }
 
 static int run_step(struct drive *d, enum step_kind kind, const char *name)
@@ -344,7 +346,7 @@ static int run_steps(struct drive *d, const struct plan *p)
 
 	for (unsigned i = 0; i < p->count && rc == 0; i++) {
 		const char *name = d->app->step[p->step[i].index];
-		int64_t limit = limit_of(d->app, p->step[i].kind), now;
+		int64_t limit = limit_of(d, p->step[i].kind), now;
 
 		if (p->step[i].kind == STEP_STOP_OLD && d->switched)
 			continue;
@@ -434,7 +436,7 @@ static int end_late(struct drive *d, uint64_t late, bool is_exclusive)
 	heir_t *h = d->h;
 	struct slot_place place = slot_place(&h->shm, handle_slot(late));
 	struct control c = control_unpack(atom_load_acquire(&d->app->control));
-	int64_t deadline = deadline_after(step_limit(d->app));
+	int64_t deadline = deadline_after(step_limit(d));
 	int fd, rc;
 
 	if (!late || place.kind != KIND_WORKER || place.app != (int)h->run->app || c.owner == handle_slot(late))
@@ -477,6 +479,7 @@ static void drive(struct drive *d, uint32_t how, uint64_t late, struct reply *re
 static void prepare(struct drive *d, heir_t *h, enum heir_start_type type, uint32_t from, int64_t began)
 {
 	*d = (struct drive){.h = h, .app = worker_app(h), .type = type, .from = from, .step = TRACE_STEP_NONE};
+	d->policy = policy_of(&h->shm, d->app);
 	d->trace = (struct trace_move){.app = h->run->app,
 				       .kind = type,
 				       .from = from,

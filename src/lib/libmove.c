@@ -9,6 +9,7 @@
 #include "base/text.h"
 #include "lib/handle.h"
 #include "proc/recover.h"
+#include "shm/policy.h"
 #include "state/control.h"
 #include "trace/moves.h"
 
@@ -152,7 +153,7 @@ int heir_takeover(heir_t *h, const char *application, const char *node, unsigned
 
 	if (how & ~(HEIR_OVERLAP | HEIR_EXCLUSIVE | HEIR_WAIT_TURN))
 		return HEIR_EINVAL;
-	if (app < 0 || to < 0 || shm_app(&h->shm, (uint32_t)app)->priority[to] == 0)
+	if (app < 0 || to < 0 || policy_priority(&h->shm, shm_app(&h->shm, (uint32_t)app), (uint32_t)to) == 0)
 		return HEIR_ENOENT;
 	if (h->self == 0)
 		return HEIR_EPERM;

@@ -9,6 +9,7 @@
 #include "lib/handle.h"
 #include "proc/recover.h"
 #include "proc/verify.h"
+#include "shm/policy.h"
 #include "state/control.h"
 
 static const char *const child_names[] = {"absent", "starting", "running", "stopping", "restarting", "failed"};
@@ -40,7 +41,7 @@ static void fill_instances(const heir_t *h, struct shm_app *a, struct control c,
 		uint64_t handle = lead ? atom_load_acquire(&lead->candidate[n]) : 0;
 		uint32_t state = atom_load_acquire(&a->instance[n]);
 
-		if (a->priority[n] == 0)
+		if (policy_priority(&h->shm, a, n) == 0)
 			continue;
 		TEXT_COPY(i->node, shm_node(&h->shm, n)->name);
 		i->permitted = (int)(atom_load_relaxed(&a->permitted) >> n & 1);

@@ -11,6 +11,7 @@
 #include "lib/txn.h"
 #include "lib/worker.h"
 #include "mail/doorbell.h"
+#include "shm/policy.h"
 #include "state/control.h"
 
 static struct shm_app *app_of(heir_t *h)
@@ -167,7 +168,7 @@ int txn_message(heir_t *h, uint32_t role, txn_handler *handle, void *arg)
 		(void)close_open(h, 0);
 		return rc;
 	}
-	if (cell_unpack(head.word).deliveries > a->max_deliveries) {
+	if (cell_unpack(head.word).deliveries > POLICY_WORD(&h->shm, a, max_deliveries)) {
 		h->record.outcome = MAIL_ASIDE;
 		set_aside(h, role);
 		status = HEIR_EPOISON;
@@ -230,7 +231,7 @@ int plain_message(heir_t *h, uint32_t role, txn_handler *handle, void *arg)
 		return 1;
 	h->in.head = head;
 	h->in.reply_size = 0;
-	if (cell_unpack(head.word).deliveries > app_of(h)->max_deliveries) {
+	if (cell_unpack(head.word).deliveries > POLICY_WORD(&h->shm, app_of(h), max_deliveries)) {
 		record.outcome = MAIL_ASIDE;
 		set_aside(h, role);
 		status = HEIR_EPOISON;

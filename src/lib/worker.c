@@ -15,6 +15,7 @@
 #include "lib/worker.h"
 #include "mail/doorbell.h"
 #include "proc/recover.h"
+#include "shm/policy.h"
 
 #define MAIL_A_ROUND 64
 #define ANNOUNCE_NS INT64_C(1000000)
@@ -317,7 +318,7 @@ static bool mine(heir_t *h, struct control c)
 static void wait_for_taker(heir_t *h)
 {
 	struct worker_run *run = h->run;
-	int64_t now = clock_ns(), patience = patience_taker((int64_t)worker_app(h)->yield_timeout);
+	int64_t now = clock_ns(), patience = patience_taker(policy_of(&h->shm, worker_app(h)).yield_timeout);
 	uint64_t old, new_word;
 
 	run->wanted = 1;
@@ -427,7 +428,8 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 	struct shm_app *a = worker_app(h);
 	uint32_t driver, instance;
 	uint64_t owner, leader, heir;
-	struct claim_view v = {.phase = c.phase, .grace = (int64_t)a->claim_grace, .now = noticed};
+	struct claim_view v = {.phase = c.phase, .now = noticed};
+	struct policy policy;
 	enum claim_decision d;
 
 	run->look_again = DEADLINE_NEVER;
@@ -435,11 +437,13 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 		return 0;
 	driver = move_unpack(atom_load_acquire(&a->move)).slot;
 	instance = instance_of(h, c.owner);
+	policy = policy_of(&h->shm, a);
 	owner = slot_handle(&h->shm, c.owner);
 	leader = leader_of(h, c.owner);
 	heir = c.heir ? slot_handle(&h->shm, c.heir) : 0;
 	v.permitted = atom_load_relaxed(&a->permitted) >> run->node & 1;
-	v.restart_in_place = a->flags & APP_RESTART_IN_PLACE;
+	v.grace = policy.claim_grace;
+	v.restart_in_place = policy.flags & POLICY_RESTART_IN_PLACE;
 	/* Of whatever this look misses, the sleep that follows must not lose the wake: sleep_until compares. */
 	run->saw = (struct worker_saw){
 		.owner = owner == 0 || handle_noticed(&h->shm, owner),
@@ -453,13 +457,13 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 	v.instance_absent = run->saw.absent;
 	v.driven = driver && driver != h->slot && driver != c.owner && move_is_driven(&h->shm, run->app, noticed);
 	v.exhausted = failover_exhausted(&h->shm, run->app, noticed);
-	v.held = patience_held((int64_t)a->stop_timeout, (int64_t)a->step_timeout,
+	v.held = patience_held(policy.stop_timeout, policy.step_timeout,
 			       v.restart_in_place && instance != INSTANCE_STOPPING); /* which is not started again */
 	v.is_heir = c.heir == h->slot;
 	v.heir_alive = heir && !v.is_heir && handle_alive(&h->shm, heir);
 	run->node_died = (run->node_died && run->claim_since >= 0) || run->saw.leader;
 	v.node_died = run->node_died;
-	v.failover_timeout = a->failover_timeout > INT64_MAX ? -1 : (int64_t)a->failover_timeout;
+	v.failover_timeout = policy.failover_timeout;
 	v.since = run->claim_since;
 	v.turn = run->claim_turn;
 	d = claim_decide(&v, &run->look_again);

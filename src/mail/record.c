@@ -5,6 +5,7 @@
 #include "base/testpoint.h"
 #include "heir.h"
 #include "mail/doorbell.h"
+#include "shm/policy.h"
 
 struct burial {
 	const struct shm *shm;
@@ -243,7 +244,7 @@ static bool is_poison(const struct shm *shm, uint32_t mailbox, struct cell_word 
 	struct shm_role *role = shm_role(shm, mailbox);
 	struct shm_app *app = role ? shm_app(shm, role->app) : NULL;
 
-	return app && cw.deliveries > app->max_deliveries;
+	return app && cw.deliveries > POLICY_WORD(shm, app, max_deliveries);
 }
 
 /*

@@ -41,7 +41,7 @@ int act_hold(struct instance *i, uint32_t owner_slot)
  */
 static void hold(struct instance *i, const struct seen *s)
 {
-	if (act_hold(i, s->control.owner) || s->view.owner != OWNER_DEAD || i->served || i->shm->failover_timeout)
+	if (act_hold(i, s->control.owner) || s->view.owner != OWNER_DEAD || i->served || i->policy.failover_timeout)
 		return;
 	i->yielded = true;
 	i->dead_since = i->leader->now;
@@ -134,7 +134,7 @@ static void start(struct instance *i, const struct seen *s, enum app_start type)
 	if (type == APP_FAILOVER && s->view.owner == OWNER_LEADER)
 		trace_before(i, s->control.generation, lead->handle);
 	i->asked = lib_request(l->h, lead->handle, &r, &i->ask) == 0;
-	i->ask_until = deadline_from(l->now, (int64_t)i->shm->step_timeout);
+	i->ask_until = deadline_from(l->now, i->policy.step_timeout);
 	if (!i->asked)
 		i->ask_after = l->now + REFUSED;
 }

@@ -193,7 +193,7 @@ static void permit(struct leader *l, const char *name, const char *node_name, co
 		return;
 	}
 	a = shm_app(l->shm, (uint32_t)app);
-	if (a->priority[node] == 0) {
+	if (policy_priority(l->shm, a, (uint32_t)node) == 0) {
 		say(l, "error: this node is not among the application's nodes");
 		return;
 	}
@@ -300,7 +300,7 @@ static void advance_guest(struct instance *i, const struct seen *s)
 		return;
 	rc = lib_request(l->h, lead->handle, &e->request, &e->ticket);
 	e->sent = rc == 0;
-	e->until = deadline_from(l->now, (int64_t)i->shm->step_timeout);
+	e->until = deadline_from(l->now, i->policy.step_timeout);
 	e->to = lead->handle;
 	if (e->sent && i->spawn_began)
 		trace_spawn(i, s, lead->handle);
@@ -393,7 +393,7 @@ void ask_hand_over(struct instance *i, const struct seen *s)
 	i->hand.request = r;
 	i->hand.request.from_node = to; /* from here on: to whom */
 	i->hand.until = deadline_from(
-		l->now, (int64_t)i->shm->step_timeout * (int64_t)(i->conf->step_count + i->count) +
+		l->now, i->policy.step_timeout * (int64_t)(i->conf->step_count + i->count) +
 				HAND_OVER_EXTRA);
 	loop_again(l, i->hand.until);
 }

@@ -5,6 +5,7 @@
  */
 #include "node/build.h"
 
+#include "node/enact.h"
 #include "node/search.h"
 
 #include <errno.h>
@@ -20,12 +21,12 @@
 #include <bsd/string.h>
 
 #include "base/log.h"
-#include "base/patience.h"
 #include "heir.h"
 #include "name/names.h"
 #include "proc/slot.h"
 #include "state/state.h"
 
+#define CONF_EXTRA 4096u /* that a reload may add, beside as much again */
 #define NAME_BYTES 40u /* a longer name counts as several of limits: names */
 #define UNDO_MAX (UINT64_C(16) << 20)
 #define UNDO_EXTRA (UINT64_C(64) << 10)
@@ -55,7 +56,7 @@ static struct shm_limits limits_of(const struct conf *conf, size_t text)
 		.message = round_up(conf->limits.message, 64),
 		.buckets = names_buckets_for(conf->limits.names),
 		.trace = power_of_two(conf->limits.trace),
-		.conf = round_up(text + 1, 64),
+		.conf = round_up(2 * text + CONF_EXTRA, 64),
 	};
 
 	for (uint32_t i = 0; i < conf->application_count; i++)
@@ -70,16 +71,10 @@ static uint32_t flags_of(const struct conf_application *a, const struct conf_chi
 
 	if (a->standby == CONF_HOT)
 		flags |= APP_HOT;
-	if (lead->on_death == CONF_ON_DEATH_RESTART)
-		flags |= APP_RESTART_IN_PLACE;
-	if (a->take_back == CONF_TAKE_BACK_AUTO)
-		flags |= APP_TAKE_BACK;
 	if (lead->ready != CONF_READY_ATTACH)
 		flags |= APP_LED;
 	if (a->step_count > 0 && a->steps[0].kind == CONF_STEP_STOP_OLD)
 		flags |= APP_EXCLUSIVE;
-	if (a->on_give_up != CONF_GIVE_UP_FAILOVER)
-		flags |= APP_GIVE_UP_STOP;
 	return flags;
 }
 
@@ -94,17 +89,6 @@ static void fill_roles(struct shm *shm, const struct conf_application *a, uint32
 		r->flags = (a->roles[i]->ready == CONF_READY_ATTACH ? ROLE_ATTACH : 0) |
 		           (a->roles[i]->state > 0 ? ROLE_STATE : 0);
 	}
-}
-
-/* A child whose time is infinite is given what others wait for it at most. */
-static uint64_t stop_timeout(const struct conf_application *a)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = 0; i < a->role_count; i++)
-		sum += a->roles[i]->shutdown == CONF_INFINITY ? (uint64_t)PATIENCE_SHUTDOWN
-		                                              : a->roles[i]->shutdown;
-	return sum;
 }
 
 static void fill_app(struct shm *shm, const struct conf_application *a, uint32_t app,
@@ -124,18 +108,8 @@ static void fill_app(struct shm *shm, const struct conf_application *a, uint32_t
 	s->state_size = a->roles[lead]->state;
 	if (s->state_size)
 		s->undo_size = (s->state_size < UNDO_MAX ? s->state_size : UNDO_MAX) + UNDO_EXTRA;
-	s->step_timeout = a->step_timeout;
-	s->stop_timeout = stop_timeout(a);
-	s->yield_timeout = a->yield_timeout;
-	s->claim_grace = a->claim_grace;
-	s->failover_timeout = a->failover_timeout;
-	s->failover_intensity = a->failovers_intensity;
-	s->failover_period = a->failovers_period;
-	s->max_deliveries = a->max_deliveries;
-	for (uint32_t i = 0; i < a->candidate_count; i++) {
-		s->priority[a->candidates[i].node] = (uint8_t)(a->candidates[i].group + 1);
+	for (uint32_t i = 0; i < a->candidate_count; i++)
 		atom_or_relaxed(&s->permitted, UINT64_C(1) << a->candidates[i].node);
-	}
 	s->steps = a->step_count;
 	for (uint32_t i = 0; i < a->step_count; i++)
 		(void)strlcpy(s->step[i], a->steps[i].name, sizeof(s->step[i]));
@@ -183,7 +157,7 @@ static int fill(struct shm *shm, const struct conf *conf, const char *text, size
 		rc = fill_names(shm, &conf->applications[i], i, first);
 		first += conf->applications[i].role_count;
 	}
-	memcpy(shm->conf, text, length);
+	enact_fill(shm, 0, conf, text, length);
 	return rc;
 }
 
@@ -309,51 +283,12 @@ static int explain(int rc, const char *domain)
 	return rc;
 }
 
-/* It is the one that the segment was carved and filled by: what follows counts on that. */
-static bool is_its_own(const struct shm *shm, const struct conf *conf)
-{
-	const struct shm_limits *l = &shm->limits;
-	bool same = conf->node_count == l->nodes && conf->application_count == l->apps &&
-	            conf_signature(conf) == shm->head->conf_signature;
-	uint32_t first = 0;
-
-	for (uint32_t i = 0; same && i < l->apps; i++) {
-		same = shm_app(shm, i)->first_role == first &&
-		       shm_app(shm, i)->roles == conf->applications[i].role_count;
-		first += conf->applications[i].role_count;
-	}
-	return same && first == l->roles;
-}
-
-int build_conf(const struct shm *shm, struct conf **ret)
-{
-	struct conf_report report = {0};
-	struct conf *conf = NULL;
-	char *text = malloc((size_t)shm->limits.conf + 1); /* a private copy: loaded once, then checked */
-	int rc;
-
-	if (!text)
-		return -ENOMEM;
-	memcpy(text, shm->conf, shm->limits.conf);
-	text[shm->limits.conf] = 0;
-	rc = conf_load("the segment", text, &conf, &report);
-	conf_report_finish(&report);
-	free(text);
-	if (rc == 0 && !is_its_own(shm, conf)) {
-		conf_free(conf);
-		rc = HEIR_ECORRUPT;
-	}
-	if (rc == 0)
-		*ret = conf;
-	return rc == -EINVAL ? HEIR_ECORRUPT : rc;
-}
-
 static int check_same(const struct shm *shm, const struct conf *given, const char *domain)
 {
-	if (!given || shm->head->conf_signature == conf_signature(given))
+	if (!given || enact_signature(shm) == conf_signature(given))
 		return 0;
-	log_error("domain %s runs with another configuration: stop it with `heir down -d %s` "
-	          "first, or start without -f",
+	log_error("domain %s has another configuration in force: `heir reload -d %s -f FILE` puts this one in its "
+	          "place; or start without -f",
 	          domain, domain);
 	return HEIR_EEXIST;
 }
@@ -369,13 +304,13 @@ static int find(const char *domain, const struct conf *given, struct conf **ret)
 	if (rc)
 		return explain(rc, domain);
 	rc = check_same(&shm, given, domain);
-	if (rc == 0 && (rc = build_conf(&shm, ret)))
+	if (rc == 0 && (rc = enact_load(&shm, ret, &(uint32_t){0})))
 		explain(rc, domain);
 	shm_detach(&shm);
 	return rc;
 }
 
-static int load(const char *path, bool check, struct conf **ret)
+int build_load(const char *path, bool check, struct conf **ret)
 {
 	struct conf_report report = {0};
 	struct conf *conf = NULL;
@@ -413,7 +348,7 @@ static int find_or_make(const char *domain, const struct conf *given, bool join,
 		return explain(fd, domain);
 	rc = find(domain, given, ret);
 	if (rc == HEIR_ENODOMAIN) {
-		rc = given ? 0 : load(NULL, false, &standard);
+		rc = given ? 0 : build_load(NULL, false, &standard);
 		if (rc == 0 && (rc = make(given ? given : standard, domain)))
 			explain(rc, domain);
 		if (rc == 0 && (rc = find(domain, NULL, ret)) == 0)
@@ -428,7 +363,7 @@ static int find_or_make(const char *domain, const struct conf *given, bool join,
 	return rc;
 }
 
-static const char *domain_name(const char *domain, const struct conf *given)
+const char *build_domain_name(const char *domain, const struct conf *given)
 {
 	const char *name = domain ? domain : getenv("HEIR_DOMAIN");
 
@@ -441,11 +376,11 @@ int build_domain(const char *path, const char *domain, bool join, char *ret_doma
                  struct conf **ret_conf)
 {
 	struct conf *given = NULL;
-	int rc = path ? load(path, false, &given) : 0;
+	int rc = path ? build_load(path, false, &given) : 0;
 
 	if (rc)
 		return rc;
-	(void)strlcpy(ret_domain, domain_name(domain, given), size);
+	(void)strlcpy(ret_domain, build_domain_name(domain, given), size);
 	rc = find_or_make(ret_domain, given, join, ret_conf);
 	conf_free(given);
 	return rc;
@@ -556,7 +491,7 @@ static int discard(const char *domain)
 int build_check(const char *path)
 {
 	struct conf *given = NULL;
-	int rc = load(path, true, &given);
+	int rc = build_load(path, true, &given);
 
 	conf_free(given);
 	return rc;
@@ -565,10 +500,10 @@ int build_check(const char *path)
 int build_discard(const char *path, const char *domain)
 {
 	struct conf *given = NULL;
-	int rc = path ? load(path, false, &given) : 0;
+	int rc = path ? build_load(path, false, &given) : 0;
 
 	if (rc == 0)
-		rc = discard(domain_name(domain, given));
+		rc = discard(build_domain_name(domain, given));
 	conf_free(given);
 	return rc;
 }

@@ -20,10 +20,12 @@ enum build_result {
 int build_domain(const char *path, const char *domain, bool join, char *ret_domain, size_t size,
                  struct conf **ret_conf);
 
+/* The file, or the embedded default; check: its programs too. 0, or a negative code after messages. */
+int build_load(const char *path, bool check, struct conf **ret);
+/* Which domain is meant: the option, else HEIR_DOMAIN, else the configuration's, else the default. */
+const char *build_domain_name(const char *domain, const struct conf *given);
 /* Whether the file can be used here, its programs included: 0, or a negative code after messages. */
 int build_check(const char *path);
-/* The configuration that the segment holds. */
-int build_conf(const struct shm *shm, struct conf **ret);
 /* A domain that was stopped goes on with whoever comes first. self: the caller's handle. */
 void build_resume(const struct shm *shm, uint64_t self);
 /* It is still the one that the domain's name stands for. */

@@ -335,7 +335,7 @@ static void take_over(struct child *c, struct plan *p, const struct spawned *s)
 	if (p->notice[0] >= 0)
 		(void)source_open(l, &c->notice, p->notice[0], notice_ready);
 	p->lifeline[0] = p->notice[0] = -1;
-	c->ready_by = deadline_from(l->now, (int64_t)c->instance->shm->step_timeout);
+	c->ready_by = deadline_from(l->now, c->instance->policy.step_timeout);
 	loop_again(l, c->ready_by);
 }
 

@@ -74,12 +74,13 @@ int instance_create(struct leader *l, uint32_t app, struct instance **ret)
 	i->conf = conf;
 	i->app = app;
 	i->shm = shm_app(l->shm, app);
+	i->policy = policy_of(l->shm, i->shm);
 	i->watch.fd = -1;
 	i->start_from = i->owner_node = -1;
 	i->fence_node = -1;
 	i->claimed_at = -1;
 	i->unsure_until = DEADLINE_NEVER;
-	i->take_back = i->shm->flags & APP_TAKE_BACK;
+	i->take_back = i->policy.flags & POLICY_TAKE_BACK;
 	i->first_role = i->shm->first_role;
 	i->lead = i->shm->lead_role - i->first_role;
 	i->children = calloc(conf->role_count, sizeof(*i->children));
@@ -332,7 +333,7 @@ static int64_t begins_by(struct instance *i, const struct child *lead)
 	if (owns && (c.phase == PHASE_MOVING || c.phase == PHASE_RECOVERING)) {
 		if (i->claimed_at < 0)
 			i->claimed_at = i->leader->now;
-		return deadline_from(i->claimed_at, (int64_t)i->shm->step_timeout);
+		return deadline_from(i->claimed_at, i->policy.step_timeout);
 	}
 	i->claimed_at = -1;
 	if (owns)
@@ -369,7 +370,7 @@ static void check_driver(struct instance *i)
 	if (m.slot != handle_slot(lead->handle)) {
 		deadline = begins_by(i, lead);
 		if (!i->served)
-			loop_again(l, l->now + (int64_t)i->shm->step_timeout);
+			loop_again(l, l->now + i->policy.step_timeout);
 		if (deadline >= 0 && l->now >= deadline)
 			end_lead(i, "begin to start", "");
 		else

@@ -8,6 +8,7 @@
 #include "lib/handle.h"
 #include "node/conf.h"
 #include "node/spawn.h"
+#include "shm/policy.h"
 
 struct leader;
 
@@ -93,6 +94,7 @@ struct instance {
 	const struct conf_application *conf;
 	uint32_t app;
 	struct shm_app *shm;
+	struct policy policy; /* as of the last look */
 	struct child *children;
 	uint32_t count, lead; /* lead: index of the lead child */
 	uint32_t first_role;  /* of shm, as it was when it was checked */

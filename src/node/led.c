@@ -36,13 +36,13 @@ static void begin_step(struct instance *i)
 {
 	struct led *d = &i->led;
 	struct leader *l = i->leader;
-	int64_t limit = (int64_t)i->shm->step_timeout;
+	int64_t limit = i->policy.step_timeout;
 
 	d->child = 0;
 	d->sent = false;
 	d->step_began = clock_ns();
 	if (d->at < d->count && step_of(i)->kind == CONF_STEP_STOP_OLD)
-		limit = patience_stop((int64_t)i->shm->stop_timeout, limit);
+		limit = patience_stop(i->policy.stop_timeout, limit);
 	d->deadline = d->step_began + limit;
 	if (d->at < d->count)
 		move_step(l->shm, i->app, l->h->self, d->plan[d->at], d->deadline);

@@ -73,7 +73,7 @@ static int find_node(struct leader *l, const char *name)
 static int create_instances(struct leader *l)
 {
 	for (uint32_t a = 0; a < l->conf->application_count; a++) {
-		int rc = shm_app(l->shm, a)->priority[l->node]
+		int rc = policy_priority(l->shm, shm_app(l->shm, a), l->node)
 		                 ? instance_create(l, a, &l->instances[a])
 		                 : 0;
 

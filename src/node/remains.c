@@ -79,7 +79,7 @@ static bool is_to_wait(struct instance *i)
 	struct leader *l = i->leader;
 
 	if (i->unsure_until < 0)
-		i->unsure_until = deadline_from(l->now, (int64_t)i->shm->step_timeout);
+		i->unsure_until = deadline_from(l->now, i->policy.step_timeout);
 	if (l->now < i->unsure_until)
 		return true;
 	log_warning("%s: a process that is in an exec for too long is taken for none of its own", i->conf->name);

@@ -33,6 +33,7 @@
 #include "node/search.h"
 #include "node/spawn.h"
 #include "proc/bury.h"
+#include "shm/policy.h"
 #include "state/control.h"
 
 #define DELAY_FIRST INT64_C(100000000)
@@ -246,7 +247,7 @@ static bool waits_for_standby(const struct up *u, uint32_t app, int owner)
 	for (uint32_t n = 0; n < u->conf->node_count; n++) {
 		uint32_t state = atom_load_acquire(&((struct shm_app *)(uintptr_t)a)->instance[n]);
 
-		if ((int)n != owner && a->priority[n] &&
+		if ((int)n != owner && policy_priority(u->shm, a, n) &&
 		    (state == INSTANCE_STARTING || state == INSTANCE_ABSENT) &&
 		    !u->nodes[n].stopped)
 			waits = true;

@@ -24,7 +24,7 @@ static bool is_coming(const struct leader *l, uint32_t node)
 
 static bool is_permitted(const struct instance *i, uint32_t node)
 {
-	return i->shm->priority[node] && (atom_load_acquire(&i->shm->permitted) >> node & 1);
+	return i->policy.priority[node] && (atom_load_acquire(&i->shm->permitted) >> node & 1);
 }
 
 static bool gave_up_there(const struct instance *i, uint32_t node)
@@ -68,8 +68,8 @@ static bool is_better(const struct instance *i, uint32_t a, uint32_t b)
 {
 	int on_a, on_b;
 
-	if (i->shm->priority[a] != i->shm->priority[b])
-		return i->shm->priority[a] < i->shm->priority[b];
+	if (i->policy.priority[a] != i->policy.priority[b])
+		return i->policy.priority[a] < i->policy.priority[b];
 	on_a = running_on(i->leader, a);
 	on_b = running_on(i->leader, b);
 	return on_a != on_b ? on_a < on_b : a < b;
@@ -218,7 +218,7 @@ static int64_t held_for(const struct instance *i, const struct seen *s)
 	bool stops = s->owner_node >= 0 &&
 	             atom_load_acquire(&i->shm->instance[s->owner_node]) == INSTANCE_STOPPING;
 
-	return patience_held((int64_t)i->shm->stop_timeout, (int64_t)i->shm->step_timeout,
+	return patience_held(i->policy.stop_timeout, i->policy.step_timeout,
 	                     s->view.in_place && !stops);
 }
 
@@ -231,12 +231,11 @@ static void fill_here(struct instance *i, struct app_view *v)
 	v->tree = instance_tree(i);
 	v->hot = i->shm->flags & APP_HOT;
 	v->led = i->shm->flags & APP_LED;
-	v->in_place = i->shm->flags & APP_RESTART_IN_PLACE;
-	v->give_up_stop = i->shm->flags & APP_GIVE_UP_STOP;
-	v->claim_grace = (int64_t)i->shm->claim_grace;
-	v->start = patience_start((int64_t)i->shm->step_timeout, i->count);
-	v->failover_timeout =
-		i->shm->failover_timeout == CONF_INFINITY ? -1 : (int64_t)i->shm->failover_timeout;
+	v->in_place = i->policy.flags & POLICY_RESTART_IN_PLACE;
+	v->give_up_stop = i->policy.flags & POLICY_GIVE_UP_STOP;
+	v->claim_grace = i->policy.claim_grace;
+	v->start = patience_start(i->policy.step_timeout, i->count);
+	v->failover_timeout = i->policy.failover_timeout;
 	v->permitted = is_permitted(i, l->node);
 	v->able = listen_ready(l, i->app) && i->fence_node < 0;
 	v->dependencies = depends_on_running(i);
@@ -264,6 +263,7 @@ void view_fill(struct instance *i, struct seen *s)
 	struct app_view *v = &s->view;
 
 	*s = (struct seen){0};
+	i->policy = policy_of(i->leader->shm, i->shm);
 	v->now = i->leader->now;
 	fill_owner(i, s);
 	fill_here(i, v);
@@ -273,5 +273,5 @@ void view_fill(struct instance *i, struct seen *s)
 	v->held = held_for(i, s);
 	v->take_back = i->take_back && s->owner_node >= 0 && v->owner == OWNER_OTHER &&
 	               is_better(i, i->leader->node, (uint32_t)s->owner_node) &&
-	               i->shm->priority[i->leader->node] != i->shm->priority[s->owner_node];
+	               i->policy.priority[i->leader->node] != i->policy.priority[s->owner_node];
 }

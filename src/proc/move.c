@@ -6,6 +6,7 @@
 #include "base/patience.h"
 #include "base/testpoint.h"
 #include "heir.h"
+#include "shm/policy.h"
 
 #define UNIT_SHIFT 24
 #define UNTIL_MASK ((UINT64_C(1) << 35) - 1)
@@ -37,7 +38,7 @@ static int64_t until(int64_t deadline)
 
 static int64_t late_at(const struct shm *shm, uint32_t app, struct move_word m)
 {
-	return deadline_from(m.until, patience_driver((int64_t)shm_app(shm, app)->claim_grace));
+	return deadline_from(m.until, patience_driver(policy_time(POLICY_WORD(shm, shm_app(shm, app), claim_grace))));
 }
 
 static bool is_waited_for(const struct shm *shm, uint32_t app, struct move_word m, int64_t now)
@@ -63,7 +64,7 @@ int move_begin(const struct shm *shm, uint32_t app, uint64_t me, uint32_t type, 
 			return HEIR_EBUSY;
 		}
 		m = (struct move_word){handle_slot(me), 0, type, from, to,
-				       until(deadline_from(now, (int64_t)a->step_timeout))};
+				       until(deadline_from(now, policy_time(POLICY_WORD(shm, a, step_timeout))))};
 		TESTPOINT("move: beginning");
 		if (atom_cas(&a->move, &w, move_pack(m)))
 			break;

@@ -12,6 +12,7 @@
 #include "mail/doorbell.h"
 #include "mail/record.h"
 #include "proc/move.h"
+#include "shm/policy.h"
 #include "state/control.h"
 #include "state/state.h"
 
@@ -184,7 +185,7 @@ int app_acquire(const struct shm *shm, uint32_t app, uint64_t me, enum acquire_h
 		struct acquired *ret)
 {
 	struct shm_app *a = shm_app(shm, app);
-	int64_t deadline = deadline_after((int64_t)a->yield_timeout);
+	int64_t deadline = deadline_after(policy_time(POLICY_WORD(shm, a, yield_timeout)));
 	struct acquired got = {0};
 	uint64_t w, n;
 	int rc;
@@ -318,25 +319,26 @@ bool failover_exhausted(const struct shm *shm, uint32_t app, int64_t now_ns)
 	struct shm_app *a = shm_app(shm, app);
 	uint64_t w = atom_load_acquire(&a->failovers);
 	uint32_t now = (uint32_t)(now_ns / NS_PER_SECOND) + 1, since = (uint32_t)(w >> 32);
+	struct policy p = policy_of(shm, a);
 
-	return (uint32_t)w >= a->failover_intensity &&
-	       (uint64_t)(now - since) * NS_PER_SECOND < a->failover_period;
+	return (uint32_t)w >= p.failover_intensity && (now - since) * NS_PER_SECOND < p.failover_period;
 }
 
 int failover_count(const struct shm *shm, uint32_t app, int64_t now_ns)
 {
 	struct shm_app *a = shm_app(shm, app);
 	uint32_t now = (uint32_t)(now_ns / NS_PER_SECOND) + 1;
+	struct policy p = policy_of(shm, a);
 
 	for (;;) {
 		uint64_t w = atom_load_acquire(&a->failovers);
 		uint32_t since = (uint32_t)(w >> 32), count = (uint32_t)w;
 
-		if (count == 0 || (uint64_t)(now - since) * NS_PER_SECOND >= a->failover_period) {
+		if (count == 0 || (now - since) * NS_PER_SECOND >= p.failover_period) {
 			since = now;
 			count = 0;
 		}
-		if (count >= a->failover_intensity)
+		if (count >= p.failover_intensity)
 			return HEIR_EFAILED;
 		if (atom_cas(&a->failovers, &w, (uint64_t)since << 32 | (count + 1)))
 			return 0;

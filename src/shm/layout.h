@@ -3,7 +3,7 @@
  * The segment: what lies where, and who may write it.
  *
  *   head | nodes | applications | roles | slots | mailboxes | rings | cells | buckets | name cells | trace rings |
- *   configuration
+ *   two configurations
  *
  * The place of each part follows from the limits in the head by carve() alone; no offset is stored. A process
  * loads the limits once, at the gate (segment.c), checks that the carved size is the file's size, and from then
@@ -49,7 +49,7 @@ struct shm_limits { /* static */
 	uint32_t buckets;    /* power of two */
 	uint32_t name_cells; /* + 1: name cell 0 holds hints for allocation */
 	uint32_t trace;      /* records a slot, power of two */
-	uint32_t conf;       /* bytes of configuration text, multiple of 64 */
+	uint32_t conf;       /* bytes of configuration text, multiple of 64; twice */
 	uint32_t reserved[6];
 };
 
@@ -61,13 +61,18 @@ struct shm_head {
 	uint32_t uid;
 	uint32_t pad;
 	uint64_t pid_namespace; /* inode of /proc/self/ns/pid: a pid means nothing in another one */
-	uint64_t conf_signature;
+	atom64 conf_signature[2]; /* of each text; the creator, then whoever fills that area */
 	uint64_t created_ns; /* CLOCK_REALTIME */
 	uint64_t spin;       /* ns: a wait looks for so long before it sleeps */
 	uint32_t memory;     /* of workers: MEMORY_… */
 	uint32_t pad1;
 	char domain[64];
 	struct shm_limits limits;
+	/*
+	 * {generation:32 | incarnation:20 | slot:12}: which of the two configurations is in force, and who fills the
+	 * other; CAS: shm/policy.h
+	 */
+	_Alignas(CACHE_LINE) atom64 in_force;
 	_Alignas(CACHE_LINE) atom32 changed; /* futex: +1 by anyone after a change that leaders act upon */
 	atom32 stopping;                     /* futex: 0, 1 stop, 2 stop and keep; CLI or `up` */
 	/* handle of the leader that opens the listen sockets; CAS 0 or dead -> me */
@@ -105,6 +110,30 @@ struct shm_record {
 	} sent[SHM_OUTBOX_MAX];
 };
 
+/*
+ * What of an application a reload can change: twice in each, shm/policy.h says which one is in force. Written by
+ * the creator, then by whoever fills the configuration that it belongs to. Times are ns.
+ */
+struct shm_policy {
+	_Alignas(CACHE_LINE) atom64 step_timeout;
+	atom64 yield_timeout, claim_grace, failover_timeout, failover_period;
+	atom64 stop_timeout; /* to stop all children of an instance, one after the other */
+	atom64 failover_intensity, max_deliveries;
+	atom64 flags;        /* POLICY_… */
+	/* 1 first; equal numbers are a group; 0: not a candidate, which is static */
+	union {
+		uint8_t priority[SHM_NODES_MAX];
+		atom64 priorities[SHM_NODES_MAX / 8];
+	};
+	atom64 reserved[5];
+};
+enum {
+	/* a dead lead is restarted in place by its leader, the standby does not claim */
+	POLICY_RESTART_IN_PLACE = 1,
+	POLICY_TAKE_BACK = 2,
+	POLICY_GIVE_UP_STOP = 4,
+};
+
 struct shm_app {
 	/* static */
 	char name[SHM_NAME_MAX + 1];
@@ -113,15 +142,11 @@ struct shm_app {
 	uint32_t lead_role;
 	uint32_t flags;            /* APP_… */
 	uint64_t state_size, undo_size;
-	uint64_t step_timeout, yield_timeout, claim_grace, failover_timeout; /* ns */
-	uint32_t failover_intensity, max_deliveries;
-	uint64_t failover_period; /* ns */
-	uint8_t priority[SHM_NODES_MAX]; /* 1 first; equal numbers are a group; 0: not a candidate */
 	uint32_t steps, pad0;
 	char step[SHM_STEPS_MAX][32];
-	uint64_t stop_timeout; /* ns: to stop all children of an instance, one after the other */
-	uint64_t reserved0[7];
+	uint64_t reserved0[8];
 
+	struct shm_policy policy[2];
 	_Alignas(CACHE_LINE) atom64 control; /* state/control.h */
 	atom64 redone;                       /* {generation}: the owner's, after redo; informative */
 	/* Who drives a move, where it is, and until when: proc/move.h. CAS. */
@@ -143,13 +168,9 @@ struct shm_app {
 };
 enum {
 	APP_HOT = 1,
-	/* a dead lead is restarted in place by its leader, the standby does not claim */
-	APP_RESTART_IN_PLACE = 2,
-	APP_TAKE_BACK = 4,
 	/* the lead role is a program that knows nothing of heir: its leader owns in its place */
 	APP_LED = 8,
 	APP_EXCLUSIVE = 16,       /* informative: the configured list begins with stop_old */
-	APP_GIVE_UP_STOP = 32,
 };
 enum instance_state { INSTANCE_ABSENT, INSTANCE_STANDBY, INSTANCE_STARTING, INSTANCE_RUNNING, INSTANCE_STOPPING };
 

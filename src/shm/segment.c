@@ -24,11 +24,14 @@ uint64_t layout_signature(void)
 	static const uint32_t shape[] = {
 		sizeof(struct shm_head),
 		offsetof(struct shm_head, limits),
+		offsetof(struct shm_head, in_force),
 		offsetof(struct shm_head, changed),
 		sizeof(struct shm_node),
 		offsetof(struct shm_node, leader),
 		sizeof(struct shm_app),
-		offsetof(struct shm_app, priority),
+		sizeof(struct shm_policy),
+		offsetof(struct shm_policy, priority),
+		offsetof(struct shm_app, policy),
 		offsetof(struct shm_app, control),
 		offsetof(struct shm_app, move),
 		offsetof(struct shm_app, instance),
@@ -115,7 +118,7 @@ static size_t carve(struct shm *s)
 	s->buckets = (void *)place(s, take(&at, l->buckets, sizeof(struct shm_bucket)));
 	s->name_cells = (void *)place(s, take(&at, l->name_cells, sizeof(struct shm_name_cell)));
 	s->traces = place(s, take(&at, l->slots, s->trace_stride));
-	s->conf = (void *)place(s, take(&at, 1, l->conf));
+	s->conf = (void *)place(s, take(&at, 2, l->conf));
 	return (at + 4095) & ~(size_t)4095;
 }
 
@@ -206,7 +209,7 @@ int shm_create(struct shm *s, const char *domain, const struct shm_limits *limit
 	n.head->size = size;
 	n.head->uid = (uint32_t)geteuid();
 	n.head->pid_namespace = namespace;
-	n.head->conf_signature = conf_signature;
+	atom_store_relaxed(&n.head->conf_signature[0], conf_signature);
 	n.head->created_ns = (uint64_t)clock_real_ns();
 	n.head->limits = *limits;
 	snprintf(n.head->domain, sizeof(n.head->domain), "%s", domain);

@@ -25,7 +25,7 @@ struct shm {
 	struct shm_bucket *buckets;
 	struct shm_name_cell *name_cells;
 	unsigned char *traces;
-	char *conf;
+	char *conf; /* two of them: shm/policy.h */
 	char path[128]; /* /dev/shm/heir.UID.DOMAIN */
 };
 

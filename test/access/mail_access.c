@@ -280,7 +280,7 @@ static void give_up_in_box(long arg)
 /* It is delivered too often at once, and to be set aside. */
 static void fill_with_poison(long arg)
 {
-	world.apps[0].max_deliveries = 0;
+	world.apps[0].policy[0].max_deliveries = 0;
 	fill_box(arg);
 }
 

@@ -329,7 +329,7 @@ unsigned service_aside(void)
 
 	for (uint32_t i = 1; i < world.limits.cells; i++)
 		n += cell_unpack(atom_load_seq(&shm_cell(&world, i)->word)).state == CELL_ASIDE;
-	return world.apps[0].max_deliveries < 100 ? n : 0;
+	return world.apps[0].policy[0].max_deliveries < 100 ? n : 0;
 }
 
 /* The id of what was set aside: its caller is told, nothing is changed. */

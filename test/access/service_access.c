@@ -427,7 +427,7 @@ static void begin(void)
 	world.apps[0].flags |= random_below(4) ? 0 : APP_EXCLUSIVE; /* dead owners are waited for */
 	stops = (unsigned)random_below(3);
 	third_worker = random_below(2);
-	world.apps[0].max_deliveries = (uint32_t)(random_below(4) ? 100 : 1 + random_below(3));
+	world.apps[0].policy[0].max_deliveries = (uint32_t)(random_below(4) ? 100 : 1 + random_below(3));
 	for (unsigned i = WORKER_A; i <= WORKER_B; i++)
 		ready_worker(world_worker(i, i == WORKER_A ? NODE_A : NODE_B, ROLE_LEAD), i, (int)i - 1);
 	if (third_worker)

@@ -149,7 +149,7 @@ static void check_txn(long arg)
 /* What is delivered is set aside at once: as if it had killed its handlers. */
 static void two_poisoned_calls(long arg)
 {
-	world.apps[0].max_deliveries = 0;
+	world.apps[0].policy[0].max_deliveries = 0;
 	two_calls(arg);
 }
 

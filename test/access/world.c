@@ -148,16 +148,16 @@ static void lay_app(void)
 	a->flags = APP_HOT;
 	a->state_size = WORLD_STATE;
 	a->undo_size = UNDO;
-	a->step_timeout = 2000000000;
-	a->yield_timeout = 100000000;
-	a->claim_grace = 50000000;
-	a->failover_intensity = 1000;
-	a->failover_period = 1000000000;
-	a->max_deliveries = 100; /* deaths of handlers are what this is about */
+	a->policy[0].step_timeout = 2000000000;
+	a->policy[0].yield_timeout = 100000000;
+	a->policy[0].claim_grace = 50000000;
+	a->policy[0].failover_intensity = 1000;
+	a->policy[0].failover_period = 1000000000;
+	a->policy[0].max_deliveries = 100; /* deaths of handlers are what this is about */
 	for (; a->steps < 5; a->steps++)
 		strcpy(a->step[a->steps], steps[a->steps]);
 	for (unsigned i = 0; i < 3; i++)
-		a->priority[i] = (uint8_t)(i + 1);
+		a->policy[0].priority[i] = (uint8_t)(i + 1);
 	atom_store_relaxed(&a->permitted, 7);
 	atom_store_relaxed(&a->wanted, 1);
 	for (uint32_t r = 0; r < 2; r++) {

@@ -103,14 +103,14 @@ static void fill_app(struct shm *s, uint32_t app, const char *name, uint32_t fir
 	a->roles = roles;
 	a->flags = APP_HOT;
 	a->state_size = a->undo_size = IMAGE_STATE;
-	a->step_timeout = 2000000000;
-	a->yield_timeout = 1000000;
-	a->claim_grace = 5000000;
-	a->failover_intensity = 10;
-	a->failover_period = 1000000000;
-	a->max_deliveries = 3;
+	a->policy[0].step_timeout = 2000000000;
+	a->policy[0].yield_timeout = 1000000;
+	a->policy[0].claim_grace = 5000000;
+	a->policy[0].failover_intensity = 10;
+	a->policy[0].failover_period = 1000000000;
+	a->policy[0].max_deliveries = 3;
 	for (unsigned i = 0; i < IMAGE_NODES; i++)
-		a->priority[i] = (uint8_t)(i + 1);
+		a->policy[0].priority[i] = (uint8_t)(i + 1);
 	for (unsigned i = 0; i < 5; i++)
 		strcpy(a->step[a->steps++], steps[i]);
 	atom_store_relaxed(&a->permitted, 7);

@@ -245,7 +245,7 @@ static int begin(void)
 		return -1;
 	l.shm = &l.h->shm;
 	if (l.shm->limits.nodes != conf->node_count || l.shm->limits.apps != conf->application_count)
-		return -1; /* build_conf() refuses it */
+		return -1; /* enact_load() refuses it */
 	for (uint32_t a = 0; a < conf->application_count; a++)
 		if (l.shm->apps[a].first_role != 2 * a || l.shm->apps[a].roles != 2 - a)
 			return -1;
@@ -315,7 +315,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (heir_open(NULL, 0, &client) == 0) {
 		rc = begin();
 		for (uint32_t a = 0; rc == 0 && a < conf->application_count; a++)
-			if (l.shm->apps[a].priority[2])
+			if (l.shm->apps[a].policy[0].priority[2])
 				rc = instance_create(&l, a, &l.instances[a]);
 		if (rc == 0)
 			loop_run(&l);

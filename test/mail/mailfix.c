@@ -37,7 +37,7 @@ void mailfix_init(struct shm *shm, uint32_t cells, uint32_t message)
 	head->limits = limits;
 	memset(shm, 0, sizeof(*shm));
 	MUST(shm_view(shm, head, size, 1) == 0);
-	shm_app(shm, 0)->max_deliveries = 3;
+	shm_app(shm, 0)->policy[0].max_deliveries = 3;
 	for (uint32_t m = 0; m < shm_mailbox_count(shm); m++)
 		for (uint32_t i = 0; i < shm->ring_entries; i++)
 			atom_store_relaxed(&shm_ring(shm, m)[i], (uint64_t)i << 32);

@@ -22,6 +22,7 @@
 #include "mail/mailbox.h"
 #include "name/names.h"
 #include "node/build.h"
+#include "node/enact.h"
 
 #define LIMIT_S 60
 
@@ -97,6 +98,7 @@ static void test_contents(void **state)
 	struct shm_app *kv, *led;
 	uint64_t binding;
 	struct name_seen seen;
+	uint32_t generation;
 
 	(void)state;
 	assert_int_equal(make(file, &conf), BUILD_MADE);
@@ -106,28 +108,29 @@ static void test_contents(void **state)
 	assert_int_equal(shm.limits.message, 1024);
 	kv = shm_app(&shm, (uint32_t)conf_find_application(conf, "kv"));
 	led = shm_app(&shm, (uint32_t)conf_find_application(conf, "led"));
-	assert_int_equal(kv->priority[0], 2);
-	assert_int_equal(kv->priority[1], 1);
-	assert_int_equal(kv->priority[2], 2);
+	assert_int_equal(kv->policy[0].priority[0], 2);
+	assert_int_equal(kv->policy[0].priority[1], 1);
+	assert_int_equal(kv->policy[0].priority[2], 2);
 	assert_int_equal(atom_load_relaxed(&kv->permitted), 7);
-	assert_int_equal(kv->flags, APP_HOT | APP_RESTART_IN_PLACE);
+	assert_int_equal(kv->flags, APP_HOT);
+	assert_int_equal(kv->policy[0].flags, POLICY_RESTART_IN_PLACE);
 	assert_string_equal(shm_role(&shm, kv->lead_role)->id,
 	                    "server"); /* the role with the state */
 	assert_int_equal(shm_role(&shm, kv->lead_role)->flags, ROLE_ATTACH | ROLE_STATE);
 	assert_true(kv->state_size == 10000 && kv->undo_size > kv->state_size);
-	assert_true(kv->failover_timeout == UINT64_MAX);
+	assert_true(kv->policy[0].failover_timeout == UINT64_MAX);
 	assert_int_equal(atom_load_relaxed(&kv->wanted), 1);
 	assert_int_equal(led->flags & (APP_LED | APP_EXCLUSIVE | APP_HOT), APP_LED | APP_EXCLUSIVE);
 	assert_string_equal(led->step[0], "stop_old");
-	assert_int_equal(led->priority[1], 0);
+	assert_int_equal(led->policy[0].priority[1], 0);
 	assert_int_equal(names_lookup(&shm, "kv2", 3, &binding, &seen), 0);
 	assert_true(binding == name_binding_role((uint32_t)(kv - shm.apps), kv->lead_role));
 	for (uint32_t m = 0; m < shm_mailbox_count(&shm); m++)
 		for (uint32_t i = 0; i < shm.ring_entries; i++)
 			assert_true(atom_load_relaxed(&shm_ring(&shm, m)[i]) == (uint64_t)i << 32);
 	conf_free(conf);
-	assert_int_equal(build_conf(&shm, &conf), 0);
-	assert_true(conf_signature(conf) == shm.head->conf_signature);
+	assert_int_equal(enact_load(&shm, &conf, &generation), 0);
+	assert_true(conf_signature(conf) == enact_signature(&shm));
 	conf_free(conf);
 	build_unlink(&shm);
 	assert_false(build_is_current(&shm));
@@ -190,31 +193,34 @@ static void test_other_text(void **state)
 {
 	struct conf *conf = NULL, *again = (struct conf *)&conf;
 	struct shm shm = {0};
-	char was[4096], *at;
+	static char was[16384];
+	uint32_t generation;
+	char *at;
+
 	(void)state;
 
 	assert_int_equal(make(file, &conf), BUILD_MADE);
 	conf_free(conf);
 	assert_int_equal(shm_attach(&shm, domain, 1), 0);
-	assert_int_equal(build_conf(&shm, &conf), 0);
+	assert_int_equal(enact_load(&shm, &conf, &generation), 0);
 	conf_free(conf);
 	at = strstr(shm.conf, "\"c\"");
 	assert_non_null(at);
 	at[1] = 'd'; /* another name for a node */
-	assert_int_equal(build_conf(&shm, &again), HEIR_ECORRUPT);
+	assert_int_equal(enact_load(&shm, &again, &generation), HEIR_ECORRUPT);
 	at[1] = 'c';
 	assert_true(shm.limits.conf <= sizeof(was));
 	memcpy(was, shm.conf, shm.limits.conf);
 	memset(shm.conf, 0, shm.limits.conf);
 	snprintf(shm.conf, shm.limits.conf, "{nodes: [a, b, c, d, e], applications: {x: {supervisor: {children: "
 	                                    "[{id: x, exec: [x], ready: exec}]}}}}");
-	assert_int_equal(build_conf(&shm, &again), HEIR_ECORRUPT);
+	assert_int_equal(enact_load(&shm, &again, &generation), HEIR_ECORRUPT);
 	assert_ptr_equal(again, (struct conf *)&conf);
 	memcpy(shm.conf, was, shm.limits.conf);
-	assert_int_equal(build_conf(&shm, &conf), 0);
+	assert_int_equal(enact_load(&shm, &conf, &generation), 0);
 	conf_free(conf);
 	shm.apps[0].roles--;
-	assert_int_equal(build_conf(&shm, &again), HEIR_ECORRUPT);
+	assert_int_equal(enact_load(&shm, &again, &generation), HEIR_ECORRUPT);
 	shm_detach(&shm);
 }
 

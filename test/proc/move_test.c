@@ -42,8 +42,8 @@ static int begin(heir_t *h, uint32_t type, uint32_t to)
 /* From here on a driver has little time. */
 static void hurry(void)
 {
-	app()->step_timeout = MS;
-	app()->claim_grace = 0;
+	app()->policy[0].step_timeout = MS;
+	app()->policy[0].claim_grace = 0;
 }
 
 static heir_t *serving_owner(void)
@@ -205,7 +205,7 @@ static void test_late_while_it_waits(void **state)
 	(void)state;
 
 	hurry();
-	app()->yield_timeout = (uint64_t)(2 * SECOND);
+	app()->policy[0].yield_timeout = (uint64_t)(2 * SECOND);
 	assert_int_equal(points_wait(a, &status), POINTS_STOPPED);
 	b = domain_fork(&d, NULL, drive_over_open, NULL);
 	while (!word().want)
@@ -250,10 +250,10 @@ static void test_one_drives(void **state)
 	assert_true(move_is_driven(&d.shm, 0, now));
 	assert_true(move_late(&d.shm, 0, now) == 0);
 	/* Its first step has its time before it says which it is. */
-	assert_true(move_deadline(&d.shm, 0) >= now + (int64_t)app()->step_timeout);
-	assert_true(move_deadline(&d.shm, 0) <= clock_ns() + (int64_t)app()->step_timeout + UNIT);
+	assert_true(move_deadline(&d.shm, 0) >= now + (int64_t)app()->policy[0].step_timeout);
+	assert_true(move_deadline(&d.shm, 0) <= clock_ns() + (int64_t)app()->policy[0].step_timeout + UNIT);
 	assert_true(move_late_at(&d.shm, 0) ==
-		    move_deadline(&d.shm, 0) + patience_driver((int64_t)app()->claim_grace));
+		    move_deadline(&d.shm, 0) + patience_driver((int64_t)app()->policy[0].claim_grace));
 	assert_true(move_late(&d.shm, 0, move_late_at(&d.shm, 0)) == slot_handle(&d.shm, winner.slot));
 	assert_false(move_is_driven(&d.shm, 0, move_late_at(&d.shm, 0)));
 	assert_false(move_step(&d.shm, 0, c->self, 3, SECOND));

@@ -211,7 +211,7 @@ static void test_switch_waits_for_commit(void **state)
 	int status;
 	(void)state;
 
-	d.shm.apps[0].yield_timeout = 20 * SECOND;
+	d.shm.apps[0].policy[0].yield_timeout = 20 * SECOND;
 	assert_int_equal(owner_acquire(a, ACQUIRE_CLAIM, &got), 0);
 	owner_serve(a);
 	open_dirty(a);
@@ -277,7 +277,7 @@ static void test_wake_goes_to_another(void **state)
 	int status;
 	(void)state;
 
-	d.shm.apps[0].yield_timeout = 3600 * SECOND;
+	d.shm.apps[0].policy[0].yield_timeout = 3600 * SECOND;
 	other = domain_fork(&d, NULL, sleep_on_life, NULL);
 	assert_int_equal(points_wait(other, &status), POINTS_STOPPED);
 	points_continue(other);
@@ -529,15 +529,15 @@ static void test_failover_count(void **state)
 	int64_t now = 1000 * SECOND;
 	(void)state;
 
-	a->failover_intensity = 3;
-	a->failover_period = (uint64_t)(10 * SECOND);
+	a->policy[0].failover_intensity = 3;
+	a->policy[0].failover_period = (uint64_t)(10 * SECOND);
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(failover_count(&d.shm, 0, now + i * SECOND), 0);
 	assert_int_equal(failover_count(&d.shm, 0, now + 9 * SECOND), HEIR_EFAILED);
 	assert_int_equal(failover_count(&d.shm, 0, now + 9 * SECOND), HEIR_EFAILED);
 	assert_int_equal(failover_count(&d.shm, 0, now + 10 * SECOND), 0);
 	assert_int_equal(failover_count(&d.shm, 0, now + 11 * SECOND), 0);
-	a->failover_intensity = 0;
+	a->policy[0].failover_intensity = 0;
 	assert_int_equal(failover_count(&d.shm, 0, now + 100 * SECOND), HEIR_EFAILED);
 }
 

@@ -189,7 +189,7 @@ static void test_create(void **state)
 
 	assert_int_equal(shm_attach(&other, name, 1), 0);
 	assert_memory_equal(&other.limits, &small, sizeof(small));
-	assert_int_equal(other.head->conf_signature, 7);
+	assert_int_equal(other.head->conf_signature[0], 7);
 	assert_string_equal(other.head->domain, name);
 	assert_true(other.base != shm.base);
 	atom_store_seq(&other.slots[3].word, 99);
@@ -217,7 +217,7 @@ static int attach_until_there(void)
 	do {
 		rc = shm_attach(&shm, name, 1);
 	} while (rc == HEIR_ENODOMAIN);
-	return rc || shm.head->conf_signature == 0 ? 3 : 10;
+	return rc || shm.head->conf_signature[0] == 0 ? 3 : 10;
 }
 
 /* Whoever publishes first made the domain, the others are told; nobody sees one half-made. */
@@ -434,7 +434,7 @@ static int store_into_view(void)
 
 	if (shm_attach(&view, name, 0) || view.writable)
 		return 1;
-	if (atom_load_seq(&view.slots[3].word) != 99 || view.head->conf_signature != 7)
+	if (atom_load_seq(&view.slots[3].word) != 99 || view.head->conf_signature[0] != 7)
 		return 2;
 	atom_store_seq(&view.slots[3].word, 1);
 	return 3;
@@ -546,7 +546,7 @@ static void assert_carved(const struct shm *s)
 		{s->buckets, l->buckets * sizeof(struct shm_bucket)},
 		{s->name_cells, l->name_cells * sizeof(struct shm_name_cell)},
 		{s->traces, l->slots * s->trace_stride},
-		{s->conf, l->conf},
+		{s->conf, 2 * l->conf},
 	};
 	const unsigned char *end = s->base;
 

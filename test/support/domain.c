@@ -35,14 +35,14 @@ static void fill(struct domain *d, const struct domain_options *o)
 	a->roles = s->limits.roles;
 	a->flags = APP_HOT;
 	a->state_size = a->undo_size = o->state ? o->state : DOMAIN_STATE;
-	a->step_timeout = o->step_timeout ? o->step_timeout : 2000000000;
-	a->yield_timeout = o->yield_timeout ? o->yield_timeout : 100000000;
-	a->claim_grace = 50000000;
-	a->failover_intensity = 1000;
-	a->failover_period = 1000000000;
-	a->max_deliveries = o->max_deliveries ? o->max_deliveries : 3;
+	a->policy[0].step_timeout = o->step_timeout ? o->step_timeout : 2000000000;
+	a->policy[0].yield_timeout = o->yield_timeout ? o->yield_timeout : 100000000;
+	a->policy[0].claim_grace = 50000000;
+	a->policy[0].failover_intensity = 1000;
+	a->policy[0].failover_period = 1000000000;
+	a->policy[0].max_deliveries = o->max_deliveries ? o->max_deliveries : 3;
 	for (unsigned i = 0; i < 3; i++)
-		a->priority[i] = (uint8_t)(i + 1);
+		a->policy[0].priority[i] = (uint8_t)(i + 1);
 	atom_store_relaxed(&a->permitted, 7);
 	atom_store_relaxed(&a->wanted, 1);
 	for (unsigned i = 0; i < SHM_STEPS_MAX && (o->steps[0] ? o->steps[i] != NULL : i < 5); i++)
