@@ -285,6 +285,22 @@ uint64_t conf_signature(const struct conf *conf);
  */
 int conf_print(const struct conf *conf, char **ret, size_t *ret_length);
 
+struct conf_change {
+	char *key;       /* applications.kv.step_timeout */
+	char *from, *to; /* as conf_print() has them; "" where there is none */
+	bool reloads;    /* a running domain can follow */
+};
+
+struct conf_changes {
+	struct conf_change *list;
+	size_t count;
+	size_t refused; /* that cannot be followed */
+};
+
+/* What differs, in the order of the keys. 0, or -ENOMEM with *ret untouched. */
+int conf_compare(const struct conf *in_force, const struct conf *given, struct conf_changes *ret);
+void conf_changes_finish(struct conf_changes *changes);
+
 /* An index, or -1. */
 int conf_find_node(const struct conf *conf, const char *name);
 int conf_find_application(const struct conf *conf, const char *name);

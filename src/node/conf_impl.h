@@ -169,6 +169,7 @@ enum {
 	CONF_KEY_BRUTAL = 2,   /* `brutal_kill` is CONF_BRUTAL_KILL */
 	CONF_KEY_OPTIONAL = 4, /* 0 stands for absent */
 	CONF_KEY_UNSET = 8, /* a word whose default is resolved later; CONF_WORD_UNSET until then */
+	CONF_KEY_RELOADS = 16, /* can change while the domain runs */
 };
 
 #define CONF_WORD_UNSET ((unsigned)-1)
@@ -279,5 +280,7 @@ void conf_print_ready(struct conf_out *out, const void *object);
 void conf_print_log(struct conf_out *out, const void *object);
 
 size_t conf_printed_length(const struct conf *conf);
+/* The value of one key of an object, as conf_print() has it; "" if it is absent. For free(); NULL: no memory. */
+char *conf_print_value(const struct conf *conf, const struct conf_key *key, const void *object);
 
 #endif

@@ -140,27 +140,31 @@ static void put_number(struct conf_out *out, const struct conf_key *key, uint64_
 	}
 }
 
+static void put_value(struct conf_out *out, const struct conf_key *key, const void *object)
+{
+	if (key->kind == CONF_KEY_OTHER) {
+		if (key->print)
+			key->print(out, object);
+		return;
+	}
+	uint64_t value = conf_key_load(key, object);
+	if ((key->flags & CONF_KEY_OPTIONAL) && value == 0)
+		return;
+	if (out->changed_only && !(key->flags & CONF_KEY_UNSET) && value == key->initial)
+		return;
+	put_key(out, key->name);
+	if (key->kind == CONF_KEY_WORD && key->words == conf_switch_words)
+		put(out, key->words[value]);
+	else if (key->kind == CONF_KEY_WORD)
+		put_string(out, key->words[value]);
+	else
+		put_number(out, key, value);
+}
+
 static void put_keys(struct conf_out *out, const struct conf_key *keys, const void *object)
 {
-	for (const struct conf_key *key = keys; key->name; key++) {
-		if (key->kind == CONF_KEY_OTHER) {
-			if (key->print)
-				key->print(out, object);
-			continue;
-		}
-		uint64_t value = conf_key_load(key, object);
-		if ((key->flags & CONF_KEY_OPTIONAL) && value == 0)
-			continue;
-		if (out->changed_only && !(key->flags & CONF_KEY_UNSET) && value == key->initial)
-			continue;
-		put_key(out, key->name);
-		if (key->kind == CONF_KEY_WORD && key->words == conf_switch_words)
-			put(out, key->words[value]);
-		else if (key->kind == CONF_KEY_WORD)
-			put_string(out, key->words[value]);
-		else
-			put_number(out, key, value);
-	}
+	for (const struct conf_key *key = keys; key->name; key++)
+		put_value(out, key, object);
 }
 
 static void put_list(
@@ -396,6 +400,21 @@ int conf_print(const struct conf *conf, char **ret, size_t *ret_length)
 	*ret = out.text;
 	*ret_length = out.length;
 	return 0;
+}
+
+char *conf_print_value(const struct conf *conf, const struct conf_key *key, const void *object)
+{
+	struct conf_out out = {.conf = conf, .first = true, .write = write_text};
+	size_t skip = strlen(key->name) + strlen("\"\":");
+	put_value(&out, key, object);
+	if (out.no_memory) {
+		free(out.text);
+		return NULL;
+	}
+	if (!out.text)
+		return calloc(1, 1);
+	memmove(out.text, out.text + skip, out.length - skip + 1);
+	return out.text;
 }
 
 size_t conf_printed_length(const struct conf *conf)
