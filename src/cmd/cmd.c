@@ -84,6 +84,13 @@ const struct command cmd_commands[] = {
 		.most = 1,
 		.operand = {OPERAND_FILE},
 		.entry = check_main},
+	{.name = "reload",
+		.synopsis = "[-f FILE] [-d DOMAIN] [--json]",
+		.summary = "put a changed configuration into force while the domain runs",
+		.more = "Without FILE: the built-in configuration, as with `heir up`. What cannot change "
+			"while the\ndomain runs is named, and then nothing is changed.",
+		.options = ACTING | WITH(FILE) | WITH(JSON),
+		.entry = reload_main},
 	{.name = "status",
 		.synopsis = "[-d DOMAIN] [--json] [APPLICATION]",
 		.summary = "show nodes, applications and their processes",

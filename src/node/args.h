@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* The options of up, node and check. */
+/* The options of up, node, check and reload. */
 #ifndef HEIR_NODE_ARGS_H
 #define HEIR_NODE_ARGS_H
 

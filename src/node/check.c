@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: ISC */
 /* heir check: everything that is wrong with a configuration, and nothing started. */
+#include "node/check.h"
+
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "node/args.h"
-#include "node/conf.h"
 #include "node/node.h"
 #include "node/search.h"
 
 #define EXIT_CONFIGURATION 6
 
-static void print_string(const char *text, size_t size)
+void check_print_string(const char *text, size_t size)
 {
 	putchar('"');
 	for (size_t i = 0; i < size; i++) {
@@ -36,10 +38,10 @@ static void print_json(const char *name, const struct conf *conf, const struct c
 	size_t length = 0;
 
 	fputs("{\"file\":", stdout);
-	print_string(name, strlen(name));
+	check_print_string(name, strlen(name));
 	printf(",\"ok\":%s,\"errors\":%u,\"report\":",
 	       report->count == 0 && conf ? "true" : "false", report->count);
-	print_string(report->text ? report->text : "", report->length);
+	check_print_string(report->text ? report->text : "", report->length);
 	if (conf && conf_print(conf, &text, &length) == 0)
 		printf(",\"configuration\":%.*s", (int)length, text);
 	fputs("}\n", stdout);
@@ -59,13 +61,39 @@ static void print_text(const char *name, const struct conf *conf, const struct c
 		       (unsigned)conf->application_count, conf->application_count == 1 ? "" : "s");
 }
 
+int check_load(const char *file, struct conf **ret, struct conf_report *report)
+{
+	struct conf *conf = NULL;
+	char *search = search_path();
+	int rc = search ? conf_load(file, NULL, &conf, report) : -ENOMEM;
+
+	if (rc == 0)
+		rc = conf_check_exec(conf, search, report);
+	free(search);
+	if (rc)
+		conf_free(conf);
+	else
+		*ret = conf;
+	return rc;
+}
+
+void check_print(const char *file, bool json, const struct conf *conf, const struct conf_report *report, int rc)
+{
+	const char *name = file ? file : "the embedded configuration";
+
+	if (rc && report->count == 0)
+		fprintf(stderr, "heir: %s: %s\n", name, strerror(-rc));
+	else if (json)
+		print_json(name, conf, report);
+	else
+		print_text(name, conf, report);
+}
+
 int check_main(int argc, char **argv)
 {
 	struct conf_report report = {0};
 	struct conf *conf = NULL;
 	struct args args;
-	const char *name;
-	char *search;
 	int rc = args_parse(argc, argv, "SJ", true, &args);
 
 	if (rc)
@@ -76,19 +104,8 @@ int check_main(int argc, char **argv)
 	}
 	if (!args.operand && !args.standard && access("heir.yaml", R_OK) == 0)
 		args.operand = "heir.yaml";
-	name = args.operand ? args.operand : "the embedded configuration";
-	search = search_path();
-	rc = conf_load(args.operand, NULL, &conf, &report);
-	if (rc == 0)
-		rc = conf_check_exec(conf, search, &report);
-	if (rc && report.count == 0) {
-		fprintf(stderr, "heir: %s: %s\n", name, strerror(-rc));
-	} else if (args.json) {
-		print_json(name, conf, &report);
-	} else {
-		print_text(name, conf, &report);
-	}
-	free(search);
+	rc = check_load(args.operand, &conf, &report);
+	check_print(args.operand, args.json, conf, &report, rc);
 	conf_free(conf);
 	conf_report_finish(&report);
 	return rc ? EXIT_CONFIGURATION : 0;

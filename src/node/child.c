@@ -346,6 +346,7 @@ void child_spawn(struct child *c)
 	int rc = make_plan(&p, c);
 
 	c->begun = c->conf->ready != CONF_READY_ATTACH;
+	c->watchdog = c->conf->watchdog;
 	if (rc == 0)
 		rc = spawn_process(&p.spawn, &s);
 	if (rc == 0) {

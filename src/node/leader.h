@@ -50,6 +50,7 @@ struct child {
 	struct heir_ticket request; /* REQ_CHILD_START or REQ_STOP */
 	bool requested;
 	int64_t ready_by, spawn_at, healthy_since;
+	uint64_t watchdog; /* that it was spawned with */
 	struct pulse pulse;
 	uint32_t restarts, failures; /* failures in a row: the next spawn is delayed by them */
 };
@@ -158,7 +159,9 @@ struct leader {
 	heir_t *h;
 	struct shm *shm;
 	struct conf *conf;
-	int latency;  /* the held /dev/cpu_dma_latency, or -1 */
+	uint32_t generation; /* of it: shm/policy.h */
+	const char *file;    /* that it was started with, or NULL */
+	int latency;         /* the held /dev/cpu_dma_latency, or -1 */
 	char domain[64];
 	uint32_t node;
 	int epoll;

@@ -10,12 +10,14 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "mail/doorbell.h"
 #include "node/act.h"
 #include "node/ask.h"
+#include "node/follow.h"
 #include "node/instance.h"
 #include "node/listen.h"
 #include "node/notify.h"
-#include "mail/doorbell.h"
+#include "node/reload.h"
 #include "proc/bury.h"
 #include "proc/recover.h"
 #include "state/control.h"
@@ -116,8 +118,7 @@ static void signals_ready(struct leader *l, struct source *source, uint32_t even
 			leave(l);
 			break;
 		case SIGHUP:
-			log_note("the configuration in force stays: stop the domain with `heir "
-			         "down` and start it with the new one");
+			reload_signalled(l->shm, l->h->self, l->file);
 			break;
 		case SIGQUIT:
 			dump(l);
@@ -341,6 +342,7 @@ static void look(struct leader *l)
 {
 	l->now = clock_ns();
 	l->again = DEADLINE_NEVER;
+	follow_advance(l);
 	take_events(l);
 	ask_receive(l);
 	watch_all(l);

@@ -193,6 +193,7 @@ int node_main(int argc, char **argv)
 	}
 	log_init("heir", LOG_NOTES);
 	l.up_since = clock_ns();
+	l.file = args.file;
 	l.join = getenv("HEIR_JOIN") != NULL;
 	rc = begin(&l, &args);
 	if (rc == 0)

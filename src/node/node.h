@@ -6,5 +6,6 @@
 int up_main(int argc, char **argv);    /* [-f FILE] [-d DOMAIN] [--detach] */
 int node_main(int argc, char **argv);  /* [-f FILE] [-d DOMAIN] NAME */
 int check_main(int argc, char **argv); /* [--default] [--json] [FILE] */
+int reload_main(int argc, char **argv); /* [-f FILE] [-d DOMAIN] [--json] */
 
 #endif

@@ -30,6 +30,7 @@
 #include "node/detach.h"
 #include "node/node.h"
 #include "node/notify.h"
+#include "node/reload.h"
 #include "node/search.h"
 #include "node/spawn.h"
 #include "proc/bury.h"
@@ -57,6 +58,7 @@ struct up {
 	struct shm *shm;
 	struct conf *conf;
 	struct waitset waits;
+	const char *file; /* that it was started with, or NULL */
 	char domain[64], self[4096];
 	struct led_node nodes[CONF_NODES_MAX];
 	int epoll, signals;
@@ -330,8 +332,7 @@ static void take_signals(struct up *u)
 		if (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT) {
 			interrupted(u, info.ssi_signo == SIGINT);
 		} else if (info.ssi_signo == SIGHUP) {
-			log_note("the configuration in force stays: stop the domain with `heir "
-			         "down` and start it with the new one");
+			reload_signalled(u->shm, u->h->self, u->file);
 		} else if (info.ssi_signo == SIGQUIT) {
 			for (uint32_t n = 0; n < u->conf->node_count; n++)
 				if (u->nodes[n].pid)
@@ -556,6 +557,7 @@ int up_main(int argc, char **argv)
 	log_init("heir", LOG_NOTES);
 	if (setenv("HEIR_JOIN", "1", 1) < 0)
 		return 1;
+	u.file = args.file;
 	search_self(u.self, sizeof(u.self));
 	if (args.discard && build_discard(args.file, args.domain))
 		return 1;

@@ -88,7 +88,7 @@ static bool is_starved(const struct child *c, int64_t share)
 
 void watchdog_beat(struct child *c)
 {
-	if (!c->conf->watchdog)
+	if (!c->watchdog)
 		return;
 	c->pulse.since = c->instance->leader->now;
 	c->pulse.starved = false;
@@ -113,7 +113,7 @@ static void bite(struct child *c, const char *why)
 
 void watchdog_trigger(struct child *c)
 {
-	if (c->conf->watchdog && c->ready && c->state == CHILD_RUNNING)
+	if (c->watchdog && c->ready && c->state == CHILD_RUNNING)
 		bite(c, "says that it has failed");
 }
 
@@ -157,7 +157,7 @@ static void ask(struct child *c)
 static int64_t expiry(const struct child *c)
 {
 	const struct pulse *p = &c->pulse;
-	int64_t at = p->since + (int64_t)c->conf->watchdog, asked = p->asked_at + (int64_t)c->conf->watchdog / 2;
+	int64_t at = p->since + (int64_t)c->watchdog, asked = p->asked_at + (int64_t)c->watchdog / 2;
 
 	return p->asked && asked > at ? asked : at;
 }
@@ -167,7 +167,7 @@ static void check(struct child *c)
 {
 	struct pulse *p = &c->pulse;
 	struct leader *l = c->instance->leader;
-	int64_t dog = (int64_t)c->conf->watchdog;
+	int64_t dog = (int64_t)c->watchdog;
 	bool attached = c->conf->ready == CONF_READY_ATTACH;
 
 	if (attached && !p->asked)
@@ -190,7 +190,7 @@ void watchdog_advance(struct child *c)
 {
 	struct pulse *p = &c->pulse;
 	struct leader *l = c->instance->leader;
-	int64_t half = (int64_t)c->conf->watchdog / 2;
+	int64_t half = (int64_t)c->watchdog / 2;
 
 	if (!half)
 		return;

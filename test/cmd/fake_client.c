@@ -137,6 +137,11 @@ int node_main(int argc, char **argv)
 	return entry("node", argc, argv);
 }
 
+int reload_main(int argc, char **argv)
+{
+	return entry("reload", argc, argv);
+}
+
 int check_main(int argc, char **argv)
 {
 	return entry("check", argc, argv);
