@@ -134,8 +134,10 @@ static void test_several(void **state)
 	(void)state;
 	expect_changes(BASE,
 		FILE_HEAD "limits: {trace: 64}\napplications:\n  kv:\n    nodes: [a, b]\n    step_timeout: 1s\n"
-			  "    supervisor: {children: [{id: server, exec: [x], names: [kv], state: 1MiB, watchdog: 2s}, "
-			  "{id: more, type: supervisor, children: [{id: deep, exec: [y], ready: exec}]}]}\n",
+			  "    supervisor: {children: [{id: server, exec: [x], names: [kv], "
+			  "state: 1MiB, watchdog: 2s}, "
+			  "{id: more, type: supervisor, "
+			  "children: [{id: deep, exec: [y], ready: exec}]}]}\n",
 		"limits.trace: 256 -> 64 !\napplications.kv.step_timeout: \"2s\" -> \"1s\"\n"
 		"applications.kv.env: {\"A\":\"x\"} -> {}\n"
 		"applications.kv.supervisor.children.server.state: \"8MiB\" -> \"1MiB\" !\n");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The n-th call fails. A story (nth_story.sh; moves: up, a call, takeover, failover, down; nodes: up, a node stopped
- * and started, the application stopped and started, a leader killed, down) runs undisturbed, and every
+ * and started, the application stopped and started, a leader killed, down; reload: two files reloaded by the command,
+ * one refused, one by HUP) runs undisturbed, and every
  * system call of every heir process in it is counted; then it runs again and again, each time with one of these calls
  * ended by one of the errors that its page lists (nth_calls.c).
  *
@@ -11,7 +12,7 @@
  *
  * Does not prove: what two failing calls together do; memory leaks; calls that only other stories make.
  *
- *	nth [--story moves|nodes] [--seconds S] [--seed N]   as many as fit, drawn by the seed
+ *	nth [--story moves|nodes|reload] [--seconds S] [--seed N]   as many as fit, drawn by the seed
  *	nth [--story …] --all [--role ROLE] [--call NAME]
  *	nth [--story …] --one ROLE CALL ORDINAL ERROR
  *	nth [--story …] --census

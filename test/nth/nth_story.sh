@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: ISC
-# nth_story.sh moves|nodes: the stories in which calls fail. They judge nothing: each step's exit status and output are
+# nth_story.sh moves|nodes|reload: the stories in which calls fail. They judge nothing: each step's exit status and output are
 # left in $DIR/step.NAME, and nth.c judges.
 # Needs HEIR, DIR, DOMAIN, PORT in the environment. Says "ready" when the first part is over, reads a line, goes on.
 
@@ -45,6 +45,20 @@ nodes() {
 	client
 	step steps "$HEIR" steps -d "$DOMAIN" --all
 	step names "$HEIR" names -d "$DOMAIN"
+}
+
+# The first two change all that the third one changes again: whichever of them failed, the third has something to do.
+reload() {
+	sed 's/standby: hot/&\n    step_timeout: 3s\n    env: {A: "1"}/' "$DIR/heir.yaml" > "$DIR/second.yaml"
+	sed 's/standby: hot/&\n    step_timeout: 4s/; s/intensity: 20/intensity: 30/' "$DIR/heir.yaml" > "$DIR/third.yaml"
+	sed 's/128KiB/256KiB/' "$DIR/heir.yaml" > "$DIR/refused.yaml"
+	step reload "$HEIR" reload -d "$DOMAIN" -f "$DIR/second.yaml"
+	step refused "$HEIR" reload -d "$DOMAIN" -f "$DIR/refused.yaml"
+	cp "$DIR/third.yaml" "$DIR/heir.yaml"
+	kill -HUP "$("$HEIR" status -d "$DOMAIN" --json 2> /dev/null | tr '{' '\n' | sed -n 's/.*"name":"a","pid":\([0-9]*\).*/\1/p' |
+		xargs -r ps -o ppid= -p)" 2> /dev/null
+	step third "$HEIR" reload -d "$DOMAIN" -f "$DIR/third.yaml" --json
+	step protected "$HEIR" wait -d "$DOMAIN" --protected --timeout 5s kv
 }
 
 step up "$HEIR" up -f "$DIR/heir.yaml" --detach && "$1"
