@@ -222,7 +222,11 @@ static int run(const char *domain, const struct conf *given, bool json)
 		print_text(domain, &changes);
 	rc = changes.refused ? EXIT_FAILED : 0;
 	conf_changes_finish(&changes);
-	return fflush(stdout) == 0 ? rc : EXIT_FAILED;
+	if (fflush(stdout) == 0)
+		return rc;
+	log_error("standard output: %s; %s", strerror(errno),
+	          rc ? "nothing was changed" : "the configuration is in force");
+	return EXIT_FAILED;
 }
 
 int reload_main(int argc, char **argv)

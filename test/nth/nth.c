@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The n-th call fails. A story (nth_story.sh; moves: up, a call, takeover, failover, down; nodes: up, a node stopped
- * and started, the application stopped and started, a leader killed, down; reload: two files reloaded by the command,
- * one refused, one by HUP) runs undisturbed, and every
- * system call of every heir process in it is counted; then it runs again and again, each time with one of these calls
- * ended by one of the errors that its page lists (nth_calls.c).
+ * and started, the application stopped and started, a leader killed, down; reload: two files
+ * reloaded by the command, one refused, one by HUP) runs undisturbed, and every system call of every heir process in it
+ * is counted; then it runs again and again, each time with one of these calls ended by one of the errors that its page
+ * lists (nth_calls.c).
  *
  * After each: a command succeeded, or failed with a status that the page names and a message; no process was killed by
  * a fault; either `heir up` failed, or the service answers a call in the end; no leader has more descriptors open than
- * undisturbed; `heir down` works; no process, no segment and no state file is left; nothing hangs.
+ * undisturbed; what was to be refused was, and a reload goes through; `heir down` works; no process, no segment and no
+ * state file is left; nothing hangs.
  *
  * Does not prove: what two failing calls together do; memory leaks; calls that only other stories make.
  *
@@ -256,12 +257,13 @@ static void check_fds(struct nth_watch *w, const struct nth_point *point)
 	}
 }
 
-static bool is_served(struct nth_watch *w)
+/* Soon. */
+static bool works(struct nth_watch *w, const char *verb, const char *a, const char *b)
 {
 	int64_t end = now_ms() + SERVED_MS;
 
 	do {
-		if (heir_says(w, "call", "kv", "INCR probe") == 0)
+		if (heir_says(w, verb, a, b) == 0)
 			return true;
 		(void)watch_serve(w, -1, 50);
 	} while (now_ms() < end);
@@ -284,6 +286,8 @@ static void check_steps(void)
 			continue;
 		is_up_failed |= status && strcmp(name, "up") == 0;
 		is_start_failed |= status && strcmp(name, "start") == 0;
+		if (status == 0 && strcmp(name, "refused") == 0)
+			blame("%s was not", name);
 		if (status == 137)
 			blame("%s hangs, or was killed", name);
 		else if (status > 7 && status != 124 && status != 127)
@@ -370,8 +374,10 @@ static void first_part(struct nth_watch *w, int from, const struct nth_point *po
 	}
 	if (is_start_failed && heir_says(w, "start", "kv", NULL) != 0)
 		blame("it does not start");
-	if (!is_served(w))
+	if (!works(w, "call", "kv", "INCR probe"))
 		blame("it is not served");
+	if (strcmp(story, "reload") == 0 && !works(w, "reload", "-f", config_file))
+		blame("it cannot be reloaded: %s", slurp("command"));
 	check_fds(w, point);
 }
 

@@ -19,6 +19,14 @@ kill_first() {
 	[ "${pid:-0}" -gt 1 ] && kill -9 "$pid"
 }
 
+# HUP to the `heir up` that has started the process on standard input.
+hang_up_parent() {
+	local pid parent
+	pid=$(sed -n 's/.*"pid":\([0-9]*\).*/\1/p' | head -n 1)
+	parent=$(sed -n 's/^PPid:[[:space:]]*//p' "/proc/${pid:-0}/status" 2> /dev/null)
+	grep -qzx up "/proc/${parent:-0}/cmdline" 2> /dev/null && kill -HUP "$parent"
+}
+
 client() { # one request over TCP
 	local reply
 	exec 7<> "/dev/tcp/127.0.0.1/$PORT" && printf 'INCR visits\r\n' >&7 && read -r -t 5 reply <&7
@@ -55,8 +63,7 @@ reload() {
 	step reload "$HEIR" reload -d "$DOMAIN" -f "$DIR/second.yaml"
 	step refused "$HEIR" reload -d "$DOMAIN" -f "$DIR/refused.yaml"
 	cp "$DIR/third.yaml" "$DIR/heir.yaml"
-	kill -HUP "$("$HEIR" status -d "$DOMAIN" --json 2> /dev/null | tr '{' '\n' | sed -n 's/.*"name":"a","pid":\([0-9]*\).*/\1/p' |
-		xargs -r ps -o ppid= -p)" 2> /dev/null
+	"$HEIR" status -d "$DOMAIN" --json 2> /dev/null | tr '{' '\n' | grep '"name":"a"' | hang_up_parent
 	step third "$HEIR" reload -d "$DOMAIN" -f "$DIR/third.yaml" --json
 	step protected "$HEIR" wait -d "$DOMAIN" --protected --timeout 5s kv
 }
