@@ -105,6 +105,7 @@ static void test_in_turns(void **state)
 	assert_int_equal(area, 9);
 	assert_int_equal(inforce_publish(&d.shm, b), HEIR_ESTALE);
 	inforce_abandon(&d.shm, b);
+	assert_int_equal(inforce_claim(&d.shm, b, &area, &other), HEIR_EBUSY);
 	assert_int_equal(inforce_claim(&d.shm, a, &area, &other), 0); /* its own again */
 	inforce_abandon(&d.shm, a);
 	assert_int_equal(inforce_publish(&d.shm, a), HEIR_ESTALE);
@@ -248,13 +249,16 @@ static void test_filler_stops_at_each_point(void **state)
 static void test_slot_goes_to_another(void **state)
 {
 	struct job job = {.leaves = true};
-	uint64_t who;
+	uint64_t who[FREE_HERE];
 
 	(void)state;
 	assert_int_equal(domain_wait(&d, domain_fork(&d, NULL, reload_once, &job)), 0);
-	assert_int_equal(slot_join(&d.shm, nowhere, &who), 0);
+	for (unsigned i = 0; i < FREE_HERE; i++)
+		assert_int_equal(slot_join(&d.shm, nowhere, &who[i]), 0);
+	assert_int_equal(free_slots(), 0);
 	put(d.leader[0], 2);
-	slot_leave(&d.shm, who);
+	for (unsigned i = 0; i < FREE_HERE; i++)
+		slot_leave(&d.shm, who[i]);
 }
 
 static int reload_often(void *arg)
