@@ -95,9 +95,12 @@ static const char *plain(char *json)
 
 static void say_failure(const struct shm *shm, const char *domain, int rc, uint64_t other)
 {
-	if (rc == HEIR_EBUSY)
-		log_error("domain %s: process %d is at a reload already: try again when it has ended", domain,
-		          (int)handle_pid(shm, other));
+	int pid = rc == HEIR_EBUSY ? (int)handle_pid(shm, other) : 0;
+
+	if (pid)
+		log_error("domain %s: process %d is at a reload already: try again when it has ended", domain, pid);
+	else if (rc == HEIR_EBUSY)
+		log_error("domain %s: another process was at a reload just now: try again", domain);
 	else if (rc == HEIR_ETOOBIG)
 		log_error("domain %s has no room for a configuration as large as this: `heir down -d %s`, then "
 		          "`heir up` with it",

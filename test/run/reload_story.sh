@@ -182,4 +182,25 @@ story_killed_half_way_and_repeated() {
 	wait_protected svc
 }
 
+# Several at once: each is done, or told of the one that is at it.
+story_several_at_once() {
+	local n jobs=() done=0
+	service
+	for n in {1..8}; do
+		sed "s/step_timeout: 10s/step_timeout: ${n}s/" heir.yaml > "$n.yaml"
+		background "$HEIR" reload -f "$n.yaml"
+		jobs+=("$JOB")
+	done
+	for n in "${jobs[@]}"; do
+		if finished "$n"; then
+			done=$((done + 1))
+		else
+			expect_match 'a refusal' "$OUT" '*process * at a reload *'
+		fi
+	done
+	[ $done -ge 1 ] || fail 'none was done'
+	expect 'what is in force is one of them' "$(changes '[.changes[].key] | join(" ")')" 'applications.svc.step_timeout'
+	expect 'and gone' "$(changes .changed)" false
+}
+
 run_stories "$@"
