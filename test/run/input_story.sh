@@ -118,7 +118,7 @@ story_a_second_domain_of_the_same_name() {
 		applications: {other: {supervisor: {children: [{id: s, exec: [story_worker]}]}}}
 	END
 	expect_exit 1 heir up -f heir.yaml
-	expect_match 'the message' "$OUT" '*another configuration*heir down*'
+	expect_match 'the message' "$OUT" '*another configuration*heir reload*'
 	expect 'the service runs' "$(call svc 'add 1')" 1
 	kill -0 "$first" || fail 'the first up has ended'
 }
