@@ -62,15 +62,12 @@ static bool follow_instance(struct instance *i, const struct conf_application *c
 	return follow_supervisor(&i->tree, &conf->supervisor, CONF_PERMANENT, &at, &worker);
 }
 
-void follow_advance(struct leader *l)
+static void follow_conf(struct leader *l, uint32_t generation)
 {
-	uint32_t generation = in_force_generation(in_force_load(l->shm));
 	struct conf *conf, *old = l->conf;
 	bool done = true;
 	int rc;
 
-	if (generation == l->generation)
-		return;
 	l->generation = generation; /* one that cannot be taken is not tried again and again */
 	rc = enact_load(l->shm, &conf, &l->generation);
 	if (rc) {
@@ -87,4 +84,15 @@ void follow_advance(struct leader *l)
 		log_note("goes by the configuration that is in force now, number %u", (unsigned)l->generation + 1);
 	else
 		log_error("out of memory: an intensity stays as it was until the next reload");
+}
+
+void follow_advance(struct leader *l)
+{
+	uint32_t generation = in_force_generation(in_force_load(l->shm));
+
+	for (uint32_t a = 0; a < l->conf->application_count; a++)
+		if (l->instances[a])
+			l->instances[a]->policy = policy_of(l->shm, l->instances[a]->shm);
+	if (generation != l->generation)
+		follow_conf(l, generation);
 }

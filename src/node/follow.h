@@ -4,7 +4,7 @@
 
 #include "node/leader.h"
 
-/* Where another configuration is in force than this leader goes by: takes it. Between two looks. */
+/* The first of a look: what is in force now, and where that is another configuration, the whole of it. */
 void follow_advance(struct leader *leader);
 
 #endif

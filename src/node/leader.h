@@ -95,7 +95,7 @@ struct instance {
 	const struct conf_application *conf;
 	uint32_t app;
 	struct shm_app *shm;
-	struct policy policy; /* as of the last look */
+	struct policy policy; /* as it was when this look began */
 	struct child *children;
 	uint32_t count, lead; /* lead: index of the lead child */
 	uint32_t first_role;  /* of shm, as it was when it was checked */

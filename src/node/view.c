@@ -263,7 +263,6 @@ void view_fill(struct instance *i, struct seen *s)
 	struct app_view *v = &s->view;
 
 	*s = (struct seen){0};
-	i->policy = policy_of(i->leader->shm, i->shm);
 	v->now = i->leader->now;
 	fill_owner(i, s);
 	fill_here(i, v);
