@@ -449,8 +449,8 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 		.owner = owner == 0 || handle_noticed(&h->shm, owner),
 		.leader = leader == 0 || handle_noticed(&h->shm, leader),
 		.heir = heir == 0 || handle_noticed(&h->shm, heir),
-		.dying = is_dying(h, c.owner),
-		.absent = instance == INSTANCE_ABSENT,
+		.dying = is_dying(h, c.owner), .absent = instance == INSTANCE_ABSENT,
+		.in_force = policy.generation,
 	};
 	v.owner_gone = run->saw.owner || run->saw.dying;
 	v.owner_leader_gone = run->saw.leader;
@@ -461,8 +461,7 @@ static int standby_look(heir_t *h, struct control c, int64_t noticed)
 			       v.restart_in_place && instance != INSTANCE_STOPPING); /* which is not started again */
 	v.is_heir = c.heir == h->slot;
 	v.heir_alive = heir && !v.is_heir && handle_alive(&h->shm, heir);
-	run->node_died = (run->node_died && run->claim_since >= 0) || run->saw.leader;
-	v.node_died = run->node_died;
+	v.node_died = run->node_died = (run->node_died && run->claim_since >= 0) || run->saw.leader;
 	v.failover_timeout = policy.failover_timeout;
 	v.since = run->claim_since;
 	v.turn = run->claim_turn;
@@ -504,6 +503,7 @@ static unsigned lives_to_watch(heir_t *h, struct control c, struct wait_word *w,
 		n += life_word(h, &w[n], c.heir, which, run->saw.heir, news);
 	*news |= !run->saw.dying && is_dying(h, c.owner);
 	*news |= !run->saw.absent && instance_of(h, c.owner) == INSTANCE_ABSENT;
+	*news |= run->saw.in_force != in_force_generation(in_force_load(&h->shm));
 	return n;
 }
 

@@ -14,7 +14,7 @@
 #include "state/control.h"
 
 /* Who was seen to be gone when a standby last looked. */
-struct worker_saw { bool owner, leader, heir, dying, absent; };
+struct worker_saw { bool owner, leader, heir, dying, absent; uint32_t in_force; };
 
 struct worker_run {
 	struct heir_worker cb;

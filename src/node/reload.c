@@ -55,6 +55,18 @@ static int compare(const struct shm *shm, const struct conf *given, struct conf_
 	return rc;
 }
 
+/*
+ * The leaders, and standbys that wait by the times of before (pairs with lives_to_watch() in worker.c). Where nothing
+ * changes, too: who published may have died before it.
+ */
+static void wake_all(const struct shm *shm)
+{
+	for (uint32_t a = 0; a < shm->limits.apps; a++) {
+		app_changed(shm, a);
+		app_nudge(shm, a);
+	}
+}
+
 int reload_conf(const struct shm *shm, uint64_t self, const struct conf *given, struct conf_changes *ret,
                 uint64_t *ret_other)
 {
@@ -73,7 +85,7 @@ int reload_conf(const struct shm *shm, uint64_t self, const struct conf *given, 
 	}
 	inforce_abandon(shm, self); /* where it was not published */
 	if (rc == 0)
-		app_changed(shm, 0); /* the leaders: again, as who published may have died before it */
+		wake_all(shm);
 	if (rc)
 		conf_changes_finish(&changes);
 	else

@@ -45,6 +45,7 @@ struct policy { /* private, clamped; times in ns */
 	int64_t step_timeout, yield_timeout, claim_grace, failover_period, stop_timeout;
 	int64_t failover_timeout; /* -1: for ever */
 	uint32_t failover_intensity, max_deliveries, flags;
+	uint32_t generation; /* that it is of */
 	uint8_t priority[SHM_NODES_MAX];
 };
 
@@ -124,6 +125,7 @@ static inline struct policy policy_of(const struct shm *shm, const struct shm_ap
 		before = in_force_load(shm);
 		policy_copy(&app->policy[in_force_area(before)], &p);
 	} while (!in_force_still(shm, before) && ++tries < POLICY_TRIES);
+	p.generation = in_force_generation(before);
 	return p;
 }
 

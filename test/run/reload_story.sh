@@ -103,6 +103,29 @@ story_leaders_are_stopped_meanwhile() {
 	wait_protected svc
 }
 
+# A standby that waits for ever looks again.
+story_a_failover_timeout_ends() {
+	local a old
+	config <<-END
+		applications:
+		  first: {supervisor: {children: [{id: s, exec: [story_worker, --name, first], names: [first]}]}}
+		  svc: {failover_timeout: infinity, standby: hot, supervisor: {children: [
+		    {id: server, exec: [story_worker], names: [svc], state: 4KiB}]}}
+	END
+	up
+	wait_protected svc
+	kill -KILL "$UP" # so that nobody starts the node again
+	ends "$UP"
+	a=$(leader a) old=$(owner svc)
+	kill -KILL "$a"
+	ends "$old"
+	wait_on first b
+	expect 'svc waits for node a' "$(moves svc '[.[] | select(.to == "b")] | length')" 0
+	edit 's/failover_timeout: infinity/failover_timeout: 0s/'
+	reload > /dev/null
+	wait_on svc b
+}
+
 story_by_signal() {
 	local node
 	service
