@@ -105,7 +105,7 @@ story_leaders_are_stopped_meanwhile() {
 
 # A standby that waits for ever looks again.
 story_a_failover_timeout_ends() {
-	local a old
+	local a b old
 	config <<-END
 		applications:
 		  first: {supervisor: {children: [{id: s, exec: [story_worker, --name, first], names: [first]}]}}
@@ -121,9 +121,12 @@ story_a_failover_timeout_ends() {
 	ends "$old"
 	wait_on first b
 	expect 'svc waits for node a' "$(moves svc '[.[] | select(.to == "b")] | length')" 0
+	b=$(leader b)
+	stop "$b" # so that nobody but the standby does it
 	edit 's/failover_timeout: infinity/failover_timeout: 0s/'
 	reload > /dev/null
 	wait_on svc b
+	resume "$b"
 }
 
 story_by_signal() {
