@@ -193,6 +193,9 @@ static void compare_keys(struct compare *c, const struct conf_path *above, const
 		if (key->print == conf_print_limits)
 			compare_keys(c, &path, conf_limits_keys, &((const struct conf *)old)->limits,
 				&((const struct conf *)new)->limits);
+		else if (key->print == conf_print_low_latency)
+			compare_keys(c, &path, conf_low_latency_keys, &((const struct conf *)old)->low_latency,
+				&((const struct conf *)new)->low_latency);
 		else if (key->print == conf_print_applications)
 			compare_applications(c, old, new);
 		else if (key->print == conf_print_failovers)

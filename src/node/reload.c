@@ -61,10 +61,8 @@ static int compare(const struct shm *shm, const struct conf *given, struct conf_
  */
 static void wake_all(const struct shm *shm)
 {
-	for (uint32_t a = 0; a < shm->limits.apps; a++) {
+	for (uint32_t a = 0; a < shm->limits.apps; a++)
 		app_changed(shm, a);
-		app_nudge(shm, a);
-	}
 }
 
 int reload_conf(const struct shm *shm, uint64_t self, const struct conf *given, struct conf_changes *ret,

@@ -10,6 +10,7 @@
 #include "proc/move.h"
 #include "proc/slot.h"
 #include "proc/verify_impl.h"
+#include "shm/policy.h"
 #include "state/control.h"
 #include "state/state.h"
 
@@ -226,11 +227,12 @@ static const char *look_move(struct verify *v, uint32_t i)
 static const char *look_static(struct verify *v, uint32_t i)
 {
 	const struct shm_app *a = &v->shm->apps[i];
+	const struct policy policy = policy_of(v->shm, a);
 
 	if (a->roles && (a->lead_role < a->first_role || a->lead_role - a->first_role >= a->roles))
 		return "its lead is not one of its roles";
 	for (uint32_t n = 0; n < SHM_NODES_MAX; n++)
-		if (n >= v->shm->limits.nodes && a->priority[n])
+		if (n >= v->shm->limits.nodes && policy.priority[n])
 			return "it is to run on a node that does not exist";
 	return NULL;
 }

@@ -102,6 +102,8 @@ static void test_what_does_not(void **state)
 		{"nodes: [a, b]\nappl", "nodes: [b, a]\nappl", "nodes: [\"a\",\"b\"] -> [\"b\",\"a\"] !\n"},
 		{"applications:", "limits: {names: 64, message: 1KiB}\napplications:",
 			"limits.names: 16384 -> 64 !\nlimits.message: \"4KiB\" -> \"1KiB\" !\n"},
+		{"applications:", "low_latency: {spin: 5us, prefault: true}\napplications:",
+			"low_latency.spin: \"0s\" -> \"5us\" !\nlow_latency.prefault: false -> true !\n"},
 		{"  kv:", "  new:", "applications: [\"kv\"] -> [\"new\"] !\n"},
 		{"kv:\n    nodes: [a, b]", "kv:\n    nodes: [b]",
 			"applications.kv.nodes: [\"a\",\"b\"] -> [\"b\"] !\n"},

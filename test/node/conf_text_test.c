@@ -217,13 +217,13 @@ static void test_aliases(void **state)
 		      "b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a]\n"
 		      "c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b]\n"
 		      "d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c]\n",
-		"2:1: unknown key 'a' of the domain; the keys are: domain, nodes, limits, "
+		"2:1: unknown key 'a' of the domain; the keys are: domain, nodes, limits, low_latency, "
 		"applications\n"
-		"3:1: unknown key 'b' of the domain; the keys are: domain, nodes, limits, "
+		"3:1: unknown key 'b' of the domain; the keys are: domain, nodes, limits, low_latency, "
 		"applications\n"
-		"4:1: unknown key 'c' of the domain; the keys are: domain, nodes, limits, "
+		"4:1: unknown key 'c' of the domain; the keys are: domain, nodes, limits, low_latency, "
 		"applications\n"
-		"5:1: unknown key 'd' of the domain; the keys are: domain, nodes, limits, "
+		"5:1: unknown key 'd' of the domain; the keys are: domain, nodes, limits, low_latency, "
 		"applications\n",
 		4);
 }
@@ -360,7 +360,7 @@ static void test_report(void **state)
 	/* A column is a character; a tab stays a tab above the caret. */
 	expect_report("{é: 1,\tnodes: [a]}\n",
 		"text:1:2: error: unknown key 'é' of the domain; the keys are: domain, nodes, "
-		"limits, applications\n"
+		"limits, low_latency, applications\n"
 		"  {é: 1,\tnodes: [a]}\n"
 		"   ^\n");
 	expect_report("{domain: 'e',\tnodes: 5}\n",
@@ -385,7 +385,7 @@ static void test_long_line(void **state)
 		"       }\n");
 	expect_report(text,
 		"text:1:385: error: unknown key 'x' of the domain; the keys are: domain, nodes, "
-		"limits, applications\n"
+		"limits, low_latency, applications\n"
 		"  ...                                                  x: 1, limits: {}           "
 		"                       ...\n"
 		"                                                       ^\n");

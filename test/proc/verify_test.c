@@ -218,9 +218,9 @@ static void test_applications(void **state)
 	a->first_role = a->roles = 1;
 	found(HEIR_DAMAGE, "application", 0, "its lead is not one of its roles");
 	a->first_role = 0, a->roles = 2;
-	a->priority[5] = 1;
+	a->policy[0].priority[5] = 1;
 	found(HEIR_DAMAGE, "application", 0, "it is to run on a node that does not exist");
-	a->priority[5] = 0;
+	a->policy[0].priority[5] = 0;
 	clean();
 	heir_close(owner);
 }
