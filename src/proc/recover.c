@@ -131,8 +131,9 @@ static int wait_for_writer(const struct shm *shm, struct shm_app *a, uint64_t wo
 		*ret_forced = 1;
 		return handle_fence(shm, owner, clock_ns() + FENCE_TIMEOUT);
 	}
+	/* Nobody who is just joining owns anything: then the word is damaged, and stays so. */
 	if (life_gone(alive))
-		return 0;
+		return handle_noticed(shm, owner) || atom_load_acquire(&a->control) != word ? 0 : HEIR_ECORRUPT;
 	words[0] = futex_word(control_commit_futex(&a->control), (uint32_t)(word >> 32));
 	words[1] = futex_word(life, alive);
 	rc = futex_waitv(words, 2, deadline);

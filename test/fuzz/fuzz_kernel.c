@@ -159,7 +159,8 @@ int fuzz_stat(const char *path, struct stat *st)
 
 void *fuzz_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset)
 {
-	(void)at, (void)prot, (void)flags, (void)offset;
+	if (fd < 0) /* memory of its own */
+		return mmap(at, size, prot, flags, fd, offset);
 	if (fd < 100)
 		stuck("a mapping of something else");
 	return image_state_map(size);
@@ -167,7 +168,7 @@ void *fuzz_mmap(void *at, size_t size, int prot, int flags, int fd, off_t offset
 
 int fuzz_munmap(void *at, size_t size)
 {
-	return image_state_unmap(at, size) ? 0 : -1;
+	return image_state_unmap(at, size) ? 0 : munmap(at, size);
 }
 
 int fuzz_madvise(void *at, size_t size, int advice)

@@ -389,6 +389,26 @@ static void test_fence_hits_no_bystander(void **state)
 	heir_close(client);
 }
 
+/* A damaged word names one that is just joining, and says open: an error, and no look that has no end. Invariant 11 */
+static void test_joining_owner(void **state)
+{
+	heir_t *b = owner_open(d.name, 1);
+	uint32_t slot = d.shm.limits.slots - 1;
+	struct acquired got;
+	(void)state;
+
+	assert_int_equal(slot_handle(&d.shm, slot), 0);
+	atom_store_seq(&d.shm.slots[slot].word,
+		       slot_pack((struct slot_word){1000, SLOT_JOINING, (uint32_t)getpid()}));
+	atom_store_seq(&d.shm.apps[0].control,
+		       control_pack((struct control){
+			       .generation = 7, .owner = slot, .phase = PHASE_SERVING, .open = 1}));
+	assert_int_equal(owner_acquire(b, ACQUIRE_SWITCH, &got), HEIR_ECORRUPT);
+	atom_store_seq(&d.shm.apps[0].control, 0);
+	atom_store_seq(&d.shm.slots[slot].word, slot_pack((struct slot_word){1000, SLOT_FREE, 0}));
+	heir_close(b);
+}
+
 /* While a switch-back to it may come, the slot of the old owner is not given to another. Invariants
  * 1 and 6 */
 static void test_old_owner_dies_while_moving(void **state)
@@ -559,6 +579,7 @@ int main(void)
 						txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_fence_hits_no_bystander, txnfix_setup,
 						txnfix_teardown),
+		cmocka_unit_test_setup_teardown(test_joining_owner, txnfix_setup, txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_old_owner_dies_while_moving, txnfix_setup,
 						txnfix_teardown),
 		cmocka_unit_test_setup_teardown(test_redone_goes_forward, txnfix_setup,
