@@ -88,6 +88,7 @@ bool mail_run(struct bench *bench);
 bool state_run(struct bench *bench);
 bool restart_run(struct bench *bench);
 bool footprint_run(struct bench *bench);
+bool path_run(struct bench *bench);
 bool peers_run(struct bench *bench);
 
 /* Never NULL: more rows than there is room for end the program. */

@@ -20,6 +20,7 @@ static const struct family families[] = {
 	{"mail", "call and send, of 8 bytes and more, of one and of many", mail_run},
 	{"state", "begin and commit", state_run},
 	{"restart", "kill -9 of a child to main() of its successor", restart_run},
+	{"path", "where the time of a takeover and a failover goes: the kernel's part and heir's; as root", path_run},
 	{"footprint", "memory, and what runs while nothing is to be done", footprint_run},
 	{"peers", "Erlang/OTP, s6, runit, supervisord, nginx, haproxy at the same work; only if it is named",
 	 peers_run},

@@ -66,8 +66,10 @@ static bool configure(struct stage *stage, const char *name, struct text *ret)
 		fprintf(t.file, ", message: %zuB", s->message);
 	if (s->processes)
 		fprintf(t.file, ", processes: %u", s->processes);
+	fputs("}\n", t.file);
+	if (s->low_latency)
+		fprintf(t.file, "low_latency: %s\n", s->low_latency);
 	fprintf(t.file,
-		"}\n"
 		"applications:\n"
 		"  bench:\n"
 		"    standby: %s\n"

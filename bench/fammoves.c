@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define CASES_MAX	   4
+#define CASES_MAX	   5
 #define STEPS_KEPT	   12
 #define NAMES_MANY	   (UINT64_C(1) << 20)
 #define NAMES_LOOKED_UP	   1024u
@@ -31,6 +31,7 @@ struct move_case {
 	struct parameters with;
 	const char *kind; /* "", or what is not the default of it */
 	bool is_quick;	  /* part of a quick run */
+	const char *low_latency; /* as in the configuration, or NULL */
 };
 
 struct group {
@@ -70,6 +71,15 @@ static const struct group groups[] = {
 	  {{BASE}, "cold", true},
 	  {{BASE}, "spinning", true}}},
 	{"signal", {{{BASE, .resident = LARGE}, "core dump on", true}}},
+	{"low_latency",
+	 {{{BASE}, "", false},
+	  {{BASE}, "spin", false, "{spin: 50us}"},
+	  {{BASE}, "lock_memory", false, "{lock_memory: true}"},
+	  {{BASE}, "prefault", false, "{prefault: true}"}}},
+	/* These hold the whole host's idle states while they are up. */
+	{"low_latency",
+	 {{{BASE}, "cpu_dma_latency", false, "{cpu_dma_latency: 0us}"},
+	  {{BASE}, "low_latency", true, "true"}}},
 };
 
 #define GROUPS (sizeof(groups) / sizeof(groups[0]))
@@ -496,7 +506,8 @@ static bool open_case(struct turn *turn, const struct move_case *of, struct run 
 			      .is_cold = !strcmp(of->kind, "cold"),
 			      .is_exclusive = !strcmp(of->kind, "exclusive"),
 			      .is_spinning = is_spinning(of),
-			      .is_dumping = is_dumping(of)};
+			      .is_dumping = is_dumping(of),
+			      .low_latency = of->low_latency};
 
 	run->of = of;
 	run->rounds = is_large(of) ? bench_rounds(b, ROUNDS_LARGE, ROUNDS_LARGE_QUICK)

@@ -33,6 +33,7 @@ struct setup {
 	bool is_dumping;    /* a core, into its folder */
 	bool is_restarted;  /* on_death: restart */
 	bool is_plain;	    /* the child is heir-bench-child, which knows nothing of heir */
+	const char *low_latency; /* what it is in the configuration; NULL: not there */
 	size_t message;	    /* limit of messages; 0: default */
 	uint32_t processes; /* limit of processes; 0: default */
 	uint32_t room;	    /* for so many names more */

@@ -56,7 +56,9 @@ void conf_decode_low_latency(struct conf_ctx *c, const struct conf_yaml *value, 
 		if (conf_expect(c, value, CONF_YAML_MAP, "'low_latency'"))
 			conf_decode_map(c, value, "low_latency", conf_low_latency_keys, l, NULL, NULL);
 	} else if (conf_decode_word(c, value, "low_latency", conf_switch_words, &word) && word) {
-		*l = (struct conf_low_latency){CONF_SPIN_ON, 0, 1, 1};
+		bool can_spin = sysconf(_SC_NPROCESSORS_ONLN) >= CONF_SPIN_PROCESSORS;
+
+		*l = (struct conf_low_latency){can_spin ? CONF_SPIN_ON : 0, 0, 1, 1};
 	}
 }
 

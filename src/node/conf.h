@@ -74,7 +74,8 @@
 #define CONF_BRUTAL_KILL UINT64_C(0) /* as a shutdown time: killed at once */
 
 #define CONF_SPIN_MAX (10 * CONF_MS)
-#define CONF_SPIN_ON (50 * CONF_US) /* of `low_latency: true` */
+#define CONF_SPIN_ON (50 * CONF_US) /* of `low_latency: true`, with so many processors: */
+#define CONF_SPIN_PROCESSORS 4 /* a caller, an owner and a standby that spin, and one for the rest */
 #define CONF_CPU_DMA_LATENCY_MAX CONF_SECOND
 
 #define CONF_STEP_TIMEOUT_MIN CONF_MS

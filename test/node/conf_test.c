@@ -2,6 +2,8 @@
 /* What a right configuration becomes: values, defaults, templates, canonical text, signature. */
 #include "conf_fixture.h"
 
+#include <unistd.h>
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/un.h>
@@ -55,9 +57,9 @@ static void test_least(void **state)
 
 static void test_low_latency(void **state)
 {
-	static const struct conf_low_latency off = {0, CONF_INFINITY, 0, 0}, on = {CONF_SPIN_ON, 0, 1, 1},
-					     some = {3 * CONF_US, 20 * CONF_US, 0, 1};
-	static const struct {
+	const struct conf_low_latency off = {0, CONF_INFINITY, 0, 0}, some = {3 * CONF_US, 20 * CONF_US, 0, 1},
+				      on = {sysconf(_SC_NPROCESSORS_ONLN) >= 4 ? CONF_SPIN_ON : 0, 0, 1, 1};
+	const struct {
 		const char *text;
 		const struct conf_low_latency *is;
 	} cases[] = {
