@@ -34,10 +34,10 @@ static void end_move(heir_t *h, struct heir_move *m, uint64_t driver)
 	m->error = HEIR_EDEAD;
 }
 
-static int read_moves(heir_t *h, int app, struct heir_move *ret, size_t max)
+static int read_moves(heir_t *h, int app, uint32_t slot, struct heir_move *ret, size_t max)
 {
 	uint64_t *drivers = calloc(max ? max : 1, sizeof(*drivers));
-	int n = drivers ? moves_read(&h->shm, app, ret, drivers, max) : -ENOMEM;
+	int n = drivers ? moves_read(&h->shm, app, slot, ret, drivers, max) : -ENOMEM;
 
 	for (int i = 0; i < n; i++)
 		end_move(h, &ret[i], drivers[i]);
@@ -51,7 +51,7 @@ int heir_moves(heir_t *h, const char *application, struct heir_move *ret, size_t
 
 	if (application && app < 0)
 		return HEIR_ENOENT;
-	return read_moves(h, app, ret, max);
+	return read_moves(h, app, 0, ret, max);
 }
 
 /* The process to ask: the hot standby itself, else its leader. */
@@ -67,12 +67,17 @@ static uint64_t target_of(heir_t *h, uint32_t app, uint32_t node)
 	return atom_load_acquire(&shm_node(&h->shm, node)->leader);
 }
 
-/* Of that generation there may be several: those that failed before the switch. */
-static void find_move(heir_t *h, uint32_t app, uint32_t generation, uint32_t node, struct heir_move *ret)
+/*
+ * Of that generation there may be several: those that failed before the switch. A hot standby drives all of it: its
+ * trace alone is read, as whoever has just been answered is on a processor that the new owner's callers need.
+ */
+static void find_move(heir_t *h, uint32_t app, uint32_t generation, uint32_t node, uint64_t asked,
+		      struct heir_move *ret)
 {
 	const char *to = shm_node(&h->shm, node)->name;
 	struct heir_move *moves = calloc(MOVES_SEARCHED, sizeof(*moves));
-	int n = moves ? read_moves(h, (int)app, moves, MOVES_SEARCHED) : 0;
+	uint32_t slot = slot_place(&h->shm, handle_slot(asked)).kind == KIND_WORKER ? handle_slot(asked) : 0;
+	int n = moves ? read_moves(h, (int)app, slot, moves, MOVES_SEARCHED) : 0;
 
 	for (int i = 0; i < n; i++)
 		if (moves[i].generation == generation && strcmp(moves[i].to, to) == 0) {
@@ -120,7 +125,7 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 		if (deadline_passed(deadline))
 			return rc;
 		ret->generation = c.generation;
-		find_move(h, app, c.generation, node, ret);
+		find_move(h, app, c.generation, node, 0, ret); /* by whomever */
 		ret->error = HEIR_EDEAD;
 		ret->result = ret->result ? ret->result : HEIR_ABORTED;
 		return HEIR_EFAILED;
@@ -137,7 +142,7 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 	}
 	if (reply.error && !reply.result)
 		return reply.error;
-	find_move(h, app, reply.generation, node, ret);
+	find_move(h, app, reply.generation, node, to, ret);
 	ret->result = (enum heir_result)reply.result;
 	ret->error = reply.error;
 	TEXT_COPY(ret->failed_step, reply.step);

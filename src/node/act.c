@@ -238,7 +238,7 @@ static void begin_stop_old(struct instance *i, const struct seen *s)
 {
 	struct heir_move moves[4];
 	uint64_t drivers[4];
-	int n = moves_read(i->leader->shm, (int)i->app, moves, drivers, 4);
+	int n = moves_read(i->leader->shm, (int)i->app, 0, moves, drivers, 4);
 
 	i->stop_old = false;
 	for (int k = 0; k < n && !i->stop_old; k++) {

@@ -301,11 +301,12 @@ static void finish_times(const struct kept *k, struct heir_move *move, int64_t t
 		move->at_ns = INT64_MAX;
 }
 
-int moves_read(const struct shm *shm, int app, struct heir_move *ret, uint64_t *ret_drivers,
-	       size_t max)
+int moves_read(const struct shm *shm, int app, uint32_t slot, struct heir_move *ret,
+	       uint64_t *ret_drivers, size_t max)
 {
 	struct reading rd = {.shm = shm, .app = app, .moves = ret, .max = max};
 	int64_t to_real = clock_real_ns() - clock_ns();
+	uint32_t first = slot ? slot : 1, end = slot ? slot + 1 : shm->limits.slots;
 
 	if (rd.max > INT_MAX)
 		rd.max = INT_MAX;
@@ -314,12 +315,12 @@ int moves_read(const struct shm *shm, int app, struct heir_move *ret, uint64_t *
 	rd.kept = calloc(rd.max, sizeof(rd.kept[0]));
 	if (!rd.kept)
 		return -ENOMEM;
-	for (uint32_t slot = 1; slot < shm->limits.slots; slot++)
-		read_begins(&rd, slot);
+	for (uint32_t s = first; s < end; s++)
+		read_begins(&rd, s);
 	for (size_t i = 0; i < rd.count; i++)
 		fill_begin(&rd, i);
-	for (uint32_t slot = 1; rd.count && slot < shm->limits.slots; slot++)
-		read_rest(&rd, slot);
+	for (uint32_t s = first; rd.count && s < end; s++)
+		read_rest(&rd, s);
 	for (size_t i = 0; i < rd.count; i++) {
 		finish_times(&rd.kept[i], &ret[i], to_real);
 		if (ret_drivers)

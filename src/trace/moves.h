@@ -46,8 +46,10 @@ void trace_move_end(const struct shm *shm, uint32_t slot, const struct trace_mov
  * many, or -ENOMEM. Steps are in the order of their starts, the first HEIR_STEPS_MAX of them; times
  * are since the begin or the first start, whichever was earlier. total_ns lasts to the end of the
  * last step that is not stop_old. ret_drivers gets the handle of each move's driver, unless NULL.
+ * With a slot, not 0: only what that slot's thread has driven, and only the steps that it did
+ * itself; for who waits, and must not take long.
  */
-int moves_read(const struct shm *shm, int app, struct heir_move *ret, uint64_t *ret_drivers,
-	       size_t max);
+int moves_read(const struct shm *shm, int app, uint32_t slot, struct heir_move *ret,
+	       uint64_t *ret_drivers, size_t max);
 
 #endif

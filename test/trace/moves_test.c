@@ -54,7 +54,7 @@ static int teardown(void **state)
 static int read_moves(struct fixture *f, int app, size_t max)
 {
 	memset(f->moves, 0xa5, sizeof(f->moves));
-	return moves_read(&f->f.ro, app, f->moves, f->drivers, max);
+	return moves_read(&f->f.ro, app, 0, f->moves, f->drivers, max);
 }
 
 static struct trace_move takeover(uint32_t app, uint32_t generation, int64_t began)
@@ -124,6 +124,27 @@ static void test_takeover(void **state)
 	assert_step(&f->moves[0], 2, "takeover", 20 * US, 10 * US);
 	assert_step(&f->moves[0], 3, "stop_old", 25 * US, 90 * US);
 	assert_step(&f->moves[0], 4, "go", 30 * US, 10 * US);
+}
+
+/* Of one driver's ring: its own moves, without what others did for them. */
+static void test_of_one_driver(void **state)
+{
+	struct fixture *f = *state;
+	struct trace_move mine = takeover(1, 41, clock_ns()), other = takeover(1, 42, clock_ns() + 1000 * US);
+
+	do_takeover(f, 2, &mine);
+	do_takeover(f, 3, &other);
+	mine.driver = handle_make(2, 7);
+	trace_step(&f->f.rw, 4, &mine, STOP_OLD, mine.began + 25 * US, 90 * US);
+	assert_int_equal(read_moves(f, 1, MAX), 2);
+	assert_int_equal(f->moves[1].steps, 5);
+	assert_int_equal(moves_read(&f->f.ro, 1, 2, f->moves, f->drivers, MAX), 1);
+	assert_int_equal(f->moves[0].generation, 41);
+	assert_int_equal(f->moves[0].result, HEIR_DONE);
+	assert_int_equal(f->moves[0].steps, 4);
+	assert_true(f->drivers[0] == handle_make(2, 7));
+	assert_int_equal(moves_read(&f->f.ro, 1, 4, f->moves, f->drivers, MAX), 0);
+	assert_int_equal(moves_read(&f->f.ro, 1, 100000, f->moves, f->drivers, MAX), 0);
 }
 
 /* stop_old comes first: the silence is all of it. */
@@ -537,6 +558,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_takeover, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_of_one_driver, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_exclusive, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_under_way, setup, teardown),
