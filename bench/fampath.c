@@ -16,6 +16,7 @@
 
 #define ROUNDS	     200
 #define ROUNDS_QUICK 16
+#define ROUNDS_LARGE 20
 #define PIECES	     13
 
 enum whose { KERNEL, HEIR, BOTH, WHOSE };
@@ -36,29 +37,29 @@ struct piece {
 
 static const struct piece failover_pieces[PIECES] = {
 	{"signal sent", KERNEL, BY_EVENT, KERNEL_SIGNAL, VICTIM, false, NULL},
-	{"victim woken, gets a processor", KERNEL, BY_EVENT, KERNEL_RUN, VICTIM, true, NULL},
+	{"victim gets a processor", KERNEL, BY_EVENT, KERNEL_RUN, VICTIM, true, NULL},
 	{"victim begins to exit", KERNEL, BY_EVENT, KERNEL_EXIT, VICTIM, false, NULL},
-	{"robust list wakes the standby", KERNEL, BY_EVENT, KERNEL_WAKE, TARGET, false, NULL},
+	{"it wakes the standby", KERNEL, BY_EVENT, KERNEL_WAKE, TARGET, false, NULL},
 	{"standby gets a processor", KERNEL, BY_EVENT, KERNEL_RUN, TARGET, false, NULL},
-	{"standby returns from its wait", BOTH, BY_STEP_BEGIN, 0, 0, false, "notice"},
+	{"standby has returned", BOTH, BY_STEP_BEGIN, 0, 0, false, "notice"},
 	{"notice", HEIR, BY_STEP_END, 0, 0, false, "notice"},
 	{"claim", HEIR, BY_STEP_END, 0, 0, false, "claim"},
 	{"start", HEIR, BY_STEP_END, 0, 0, false, "start"},
 	{"go", HEIR, BY_STEP_END, 0, 0, false, "go"},
-	{"mail served, caller woken", HEIR, BY_EVENT, KERNEL_WAKE, CALLER, false, NULL},
+	{"answered, caller woken", HEIR, BY_EVENT, KERNEL_WAKE, CALLER, false, NULL},
 	{"caller gets a processor", KERNEL, BY_EVENT, KERNEL_RUN, CALLER, true, NULL},
 	{"caller has its reply", BOTH, BY_REPLY, 0, 0, false, NULL},
 };
 
 static const struct piece planned_pieces[PIECES] = {
-	{"command wakes the target", BOTH, BY_EVENT, KERNEL_WAKE, TARGET, false, NULL},
+	{"target woken", BOTH, BY_EVENT, KERNEL_WAKE, TARGET, false, NULL},
 	{"target gets a processor", KERNEL, BY_EVENT, KERNEL_RUN, TARGET, false, NULL},
-	{"target takes the request", BOTH, BY_STEP_BEGIN, 0, 0, false, "start"},
+	{"it takes the request", BOTH, BY_STEP_BEGIN, 0, 0, false, "start"},
 	{"start", HEIR, BY_STEP_END, 0, 0, false, "start"},
 	{"switch", HEIR, BY_STEP_END, 0, 0, false, "switch"},
 	{"takeover", HEIR, BY_STEP_END, 0, 0, false, "takeover"},
 	{"go", HEIR, BY_STEP_END, 0, 0, false, "go"},
-	{"mail served, caller woken", HEIR, BY_EVENT, KERNEL_WAKE, CALLER, false, NULL},
+	{"answered, caller woken", HEIR, BY_EVENT, KERNEL_WAKE, CALLER, false, NULL},
 	{"caller gets a processor", KERNEL, BY_EVENT, KERNEL_RUN, CALLER, true, NULL},
 	{"caller has its reply", BOTH, BY_REPLY, 0, 0, false, NULL},
 	{0},
@@ -71,6 +72,7 @@ struct cut {
 struct path {
 	const char *family_word; /* "failover", "takeover" */
 	const struct piece *piece;
+	struct parameters with;
 	struct cut *cut;
 	size_t cuts, rounds;
 };
@@ -218,7 +220,7 @@ static struct row *path_row(struct bench *b, const struct path *path, const char
 	struct row *row = bench_row(b, "path", UNIT_US, "blocking");
 
 	row->axis = path->family_word;
-	row->with = (struct parameters){.names = 1, .children = 1, .callers = 1};
+	row->with = path->with;
 	snprintf(row->what, sizeof(row->what), "%s: %s%s%s", path->family_word, what, *whose ? ", " : "", whose);
 	return row;
 }
@@ -285,12 +287,13 @@ static void add_rows(struct bench *b, struct path *path)
 	}
 }
 
-static bool run_paths(struct bench *b, struct kerneltrace *trace)
+static bool run_paths(struct bench *b, struct kerneltrace *trace, size_t resident)
 {
-	const struct setup setup = {.with = {.names = 1, .children = 1}};
-	const unsigned rounds = bench_rounds(b, ROUNDS, ROUNDS_QUICK);
-	struct path failover = {.family_word = "failover", .piece = failover_pieces},
-		    planned = {.family_word = "takeover", .piece = planned_pieces};
+	const struct parameters with = {.names = 1, .children = 1, .callers = 1, .resident = resident};
+	const struct setup setup = {.with = with};
+	const unsigned rounds = resident ? ROUNDS_LARGE : bench_rounds(b, ROUNDS, ROUNDS_QUICK);
+	struct path failover = {.family_word = "failover", .piece = failover_pieces, .with = with},
+		    planned = {.family_word = "takeover", .piece = planned_pieces, .with = with};
 	struct callers callers = {0};
 	struct stage stage;
 	bool is_well = stage_start(&stage, b, &setup) && stage_fill(&stage) &&
@@ -329,7 +332,9 @@ bool path_run(struct bench *b)
 					  : "tracefs is not mounted, or not for this user: root, /sys/kernel/tracing");
 		return true;
 	}
-	is_well = run_paths(b, trace);
+	is_well = run_paths(b, trace, 0);
+	if (is_well && !b->is_quick && bench_has_memory(3 * GIB, 0))
+		is_well = run_paths(b, trace, GIB);
 	kerneltrace_close(trace);
 	return is_well;
 }

@@ -177,7 +177,7 @@ static void put_timelines(FILE *file, const struct told *told)
 		const struct told_timeline *t = &told->timeline[i];
 		bool is_failover = !strcmp(t->family, "failover");
 
-		if (has[is_failover])
+		if (has[is_failover] || !strcmp(t->family, "path"))
 			continue;
 		has[is_failover] = true;
 		fputs("<figure><figcaption>", file);
@@ -191,6 +191,54 @@ static void put_timelines(FILE *file, const struct told *told)
 		fputs("</figure>\n", file);
 	}
 	fputs("</div>\n", file);
+}
+
+/* Whose a piece of a path is, its row says. */
+static bool is_heirs(const struct told *told, const char *path, const char *piece)
+{
+	char what[192];
+
+	snprintf(what, sizeof(what), "%s: %s, heir", path, piece);
+	for (size_t i = 0; i < told->rows; i++)
+		if (!strcmp(told->row[i].family, "path") && !strcmp(told->row[i].what, what))
+			return true;
+	return false;
+}
+
+static void put_path(FILE *file, const struct told *told, const struct told_timeline *t)
+{
+	char value[32], resident[64] = "";
+
+	for (size_t i = 0; i < t->steps; i++)
+		t->step[i].is_other = !is_heirs(told, t->axis, t->step[i].name);
+	told_axis_value("resident", t->with, value, sizeof(value));
+	if (strtod(value, NULL) > 0)
+		snprintf(resident, sizeof(resident), "owner of %s, ", value);
+	fputs("<figure><figcaption>", file);
+	html_text(file, t->axis);
+	fprintf(file, " <small>%s%.1f µs</small></figcaption>\n", resident, t->total);
+	svg_timeline(file, t);
+	fputs("</figure>\n", file);
+}
+
+/* From the call to the first reply, by ftrace and heir's own trace. */
+static void put_paths(FILE *file, const struct told *told)
+{
+	bool has = false;
+
+	for (size_t i = 0; i < told->timelines; i++) {
+		if (strcmp(told->timeline[i].family, "path") != 0)
+			continue;
+		if (!has)
+			fputs("<h3>Where the time goes</h3>\n<p>From the call to the first reply, the median one, in µs: "
+			      "heir's part and, in the other colour, the kernel's and what lies between the two.</p>\n"
+			      "<div class=\"grid-of\">\n",
+			      file);
+		has = true;
+		put_path(file, told, &told->timeline[i]);
+	}
+	if (has)
+		fputs("</div>\n", file);
 }
 
 /* Tables */
@@ -279,6 +327,7 @@ static void put_result(FILE *file, const struct told *told)
 	put_goals(file, told);
 	put_all_curves(file, told);
 	put_timelines(file, told);
+	put_paths(file, told);
 	put_distributions(file, told);
 	put_tables(file, told);
 	fputs("</section>\n", file);

@@ -26,6 +26,7 @@ struct told_row {
 struct told_step {
 	const char *name;
 	double start, duration;
+	bool is_other; /* not heir's: drawn as a limit is */
 };
 
 struct told_timeline {

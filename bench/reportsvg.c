@@ -13,6 +13,9 @@
 #define BOTTOM 40.0
 #define ROW    26.0 /* of a timeline */
 #define LABEL  78.0
+#define LABEL_MOST 160.0
+#define LETTER 6.4 /* about */
+#define VALUE  48.0 /* behind a bar */
 
 struct scale {
 	double low, high; /* logarithms */
@@ -230,18 +233,21 @@ void svg_percentiles(FILE *file, const char *title, const char *limit_is, const 
 
 void svg_timeline(FILE *file, const struct told_timeline *t)
 {
-	double end = t->total, height, room = WIDTH - LABEL - RIGHT;
+	double end = t->total, height, label = LABEL, room;
 
 	for (size_t i = 0; i < t->steps; i++)
 		if (strcmp(t->step[i].name, "stop_old") != 0)
 			end = fmax(end, t->step[i].start + t->step[i].duration);
+	for (size_t i = 0; i < t->steps; i++)
+		label = fmax(label, fmin(LETTER * (double)strlen(t->step[i].name), LABEL_MOST));
+	room = WIDTH - label - VALUE;
 	if (end <= 0)
 		return;
 	height = ROW * (double)t->steps + 30;
 	fprintf(file, "<svg viewBox=\"0 0 %g %g\" role=\"img\" aria-label=\"steps of one %s\">\n", WIDTH,
 		height, t->family);
 	for (int i = 0; i <= 4; i++) {
-		double x = LABEL + room * i / 4;
+		double x = label + room * i / 4;
 
 		fprintf(file,
 			"<path class=\"grid\" d=\"M%.1f 0V%g\"/><text class=\"x\" x=\"%.1f\" "
@@ -250,16 +256,15 @@ void svg_timeline(FILE *file, const struct told_timeline *t)
 	}
 	for (size_t i = 0; i < t->steps; i++) {
 		const struct told_step *step = &t->step[i];
-		double x = LABEL + room * fmin(step->start / end, 1), y = ROW * (double)i;
-		double width = fmin(fmax(room * step->duration / end, 1.5), LABEL + room - x + 1.5);
-		bool is_left = x + width > WIDTH - 70;
+		double x = label + room * fmin(step->start / end, 1), y = ROW * (double)i;
+		double width = fmin(fmax(room * step->duration / end, 1.5), label + room - x + 1.5);
 
-		fprintf(file, "<text class=\"y\" x=\"%g\" y=\"%.1f\">", LABEL - 6, y + 17);
+		fprintf(file, "<text class=\"y\" x=\"%g\" y=\"%.1f\">", label - 6, y + 17);
 		html_text(file, step->name);
-		fprintf(file, "</text><rect class=\"bar\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"16\"/>",
-			x, y + 5, width);
-		fprintf(file, "<text class=\"v%s\" x=\"%.1f\" y=\"%.1f\">%.3g</text>\n", is_left ? " left" : "",
-			is_left ? x - 5 : x + width + 5, y + 17, step->duration);
+		fprintf(file, "</text><rect class=\"bar%s\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"16\"/>",
+			step->is_other ? " other" : "", x, y + 5, width);
+		fprintf(file, "<text class=\"v\" x=\"%.1f\" y=\"%.1f\">%.3g</text>\n", x + width + 5, y + 17,
+			step->duration);
 	}
 	fputs("</svg>\n", file);
 }
