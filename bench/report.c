@@ -230,8 +230,9 @@ static void put_paths(FILE *file, const struct told *told)
 		if (strcmp(told->timeline[i].family, "path") != 0)
 			continue;
 		if (!has)
-			fputs("<h3>Where the time goes</h3>\n<p>From the call to the first reply, the median one, in µs: "
-			      "heir's part and, in the other colour, the kernel's and what lies between the two.</p>\n"
+			fputs("<h3>Where the time goes</h3>\n<p>From the call to the first reply, the median one, in "
+			      "µs: heir's part and, in the other colour, the kernel's and what lies between the "
+			      "two.</p>\n"
 			      "<div class=\"grid-of\">\n",
 			      file);
 		has = true;

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "app/appclaim.h"
@@ -20,8 +19,6 @@
 #define MAIL_A_ROUND 64
 #define ANNOUNCE_NS INT64_C(1000000)
 #define WAIT_WORDS   10
-#define TOUCH_STEP   4096
-#define TOUCH_MOST   ((size_t)1 << 20)
 
 struct shm_app *worker_app(heir_t *h)
 {
@@ -113,44 +110,18 @@ static int register_candidate(heir_t *h)
 	return 0;
 }
 
-static void touch(void *from, size_t size)
-{
-	for (size_t i = 0; i + sizeof(atom64) <= size; i += TOUCH_STEP)
-		(void)atom_load_relaxed((atom64 *)(void *)((unsigned char *)from + i));
-}
-
-/* What a takeover goes through first, so that no page fault is on its path. */
-static void touch_path(heir_t *h)
-{
-	const struct shm *s = &h->shm;
-	size_t cells = (size_t)s->limits.cells * s->cell_stride;
-
-	touch(shm_trace(s, h->slot), s->trace_stride);
-	touch(shm_ring(s, (uint32_t)h->place.role), s->ring_entries * sizeof(atom64));
-	touch(s->cells, cells < TOUCH_MOST ? cells : TOUCH_MOST);
-}
-
-/* What the limit of locked memory does not allow is not locked: the leader has said so. */
-static void keep_memory(heir_t *h, uint32_t how)
-{
-	if (how & MEMORY_PREFAULTED)
-		(void)madvise(h->shm.base, h->shm.size, MADV_POPULATE_WRITE);
-	if (how & MEMORY_LOCKED)
-		(void)mlockall(MCL_CURRENT | MCL_FUTURE);
-}
-
 static int setup(heir_t *h)
 {
 	struct shm_app *a = worker_app(h);
-	uint32_t memory = h->shm.head->memory;
+	bool is_prefaulted = a->flags & APP_HOT || h->shm.head->memory & MEMORY_PREFAULTED;
 	int rc;
 
 	if (h->run->lead && a->state_size) {
-		rc = state_map(&h->shm, h->run->app, a->flags & APP_HOT || memory & MEMORY_PREFAULTED, &h->state);
+		rc = state_map(&h->shm, h->run->app, is_prefaulted, &h->state);
 		if (rc)
 			return rc;
 	}
-	keep_memory(h, memory);
+	warm_memory(h);
 	atom_store_relaxed(&own_slot(h)->version, h->run->cb.version);
 	rc = dying_install(&h->shm, h->self);
 	if (rc)
@@ -162,7 +133,7 @@ static int setup(heir_t *h)
 	if (rc)
 		return rc;
 	if (h->run->lead && (a->flags & APP_HOT))
-		touch_path(h);
+		warm_path(h);
 	worker_state(h, WORKER_STANDBY);
 	if (h->run->lifeline >= 0) {
 		if (fcntl(h->run->lifeline, F_SETFD, FD_CLOEXEC) < 0 || write(h->run->lifeline, "R", 1) != 1)

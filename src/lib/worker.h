@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The worker inside a handle. worker.c: attach, the loop; drive.c: the moves that this process drives; watch.c:
- * descriptors.
+ * The worker inside a handle. worker.c: attach, the loop; drive.c: the moves that this process drives; warm.c: what
+ * they touch first; watch.c: descriptors.
  *
  * WORKER_STANDBY -> WORKER_STARTING (a move) -> WORKER_SERVING -> WORKER_LOST (another was switched to) ->
  * STOPPING; back to SERVING by a switch-back. A worker of another role than the lead follows the lead of its
@@ -56,6 +56,10 @@ int call_start(heir_t *h, enum heir_start_type type, uint32_t from_node);
 int call_phase(heir_t *h, const char *phase);
 /* Role mail, as much as is there, at most `most` messages. How many, or negative. */
 int serve_mail(heir_t *h, unsigned most);
+
+/* warm.c. Of a hot standby: what is on the path of a move. Of every worker: as the configuration says. */
+void warm_path(heir_t *h);
+void warm_memory(heir_t *h);
 
 /* watch.c */
 int watch_dispatch(heir_t *h); /* ready descriptors, without waiting: how many */
