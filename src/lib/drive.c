@@ -42,6 +42,7 @@ struct drive {
 	enum acquire_how how;
 	struct trace_move trace;
 	int switched, stopped_old, forced;
+	bool told; /* others watch this owner, and not the old one */
 	struct acquired got;
 	unsigned step; /* the one that failed, or TRACE_STEP_NONE */
 };
@@ -213,6 +214,18 @@ static int in_each_child(struct drive *d, enum request_op op, const char *phase)
 	return rc;
 }
 
+/*
+ * Owner, and not serving before a callback has returned: should this process die in it, and its leader be stopped, the
+ * old owner, its leader and the other standbys have to know whom to watch. (A claim was made by who watches already.)
+ */
+static void tell_of_switch(struct drive *d)
+{
+	if (d->told || !d->switched || d->how != ACQUIRE_SWITCH)
+		return;
+	d->told = true;
+	app_changed(&d->h->shm, d->h->run->app);
+}
+
 /* The state has the version that this program writes, or is brought to it. After the switch only. */
 static int adopt_version(struct drive *d)
 {
@@ -229,6 +242,8 @@ static int adopt_version(struct drive *d)
 	rc = heir_begin(h);
 	if (rc)
 		return rc;
+	if (have != 0)
+		tell_of_switch(d);
 	if (have != 0)
 		rc = run->cb.upgrade ? run->cb.upgrade(h, have, run->arg) : HEIR_EVERSION;
 	if (rc < 0) {
@@ -350,6 +365,8 @@ static int run_steps(struct drive *d, const struct plan *p)
 
 		if (p->step[i].kind == STEP_STOP_OLD && d->switched)
 			continue;
+		if (h->run->cb.start_phase || d->app->roles > 1)
+			tell_of_switch(d);
 		/* Late, and another has gone on; once this one owns, the control word says so. */
 		if (!move_step(&h->shm, h->run->app, h->self, p->step[i].index, deadline_from(at, limit)) &&
 		    !d->switched)

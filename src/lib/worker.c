@@ -492,6 +492,13 @@ static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w, bool *
 	return n;
 }
 
+/* It may be given back by one who is stopped before it rings. */
+static void look_back(heir_t *h, struct control c)
+{
+	if (h->run->state == WORKER_LOST && (c.phase == PHASE_MOVING || c.phase == PHASE_RECOVERING))
+		h->run->look_again = clock_ns() + PATIENCE_LOOK;
+}
+
 /* One round without waiting: how much was done, or negative. *ret_word: the control word it has acted upon. */
 static int round_of(heir_t *h, uint64_t *ret_word)
 {
@@ -507,6 +514,7 @@ static int round_of(heir_t *h, uint64_t *ret_word)
 	if (rc < 0)
 		return rc;
 	done += rc + standby_look(h, control_unpack(*ret_word), now);
+	look_back(h, control_unpack(*ret_word));
 	if (run->state == WORKER_SERVING && is_served(control_unpack(*ret_word))) {
 		rc = serve_mail(h, MAIL_A_ROUND);
 		if (rc < 0)

@@ -27,7 +27,8 @@ void app_wake(const struct shm *shm, uint32_t app)
 		struct shm_role *role = shm_role(shm, a->first_role + i);
 
 		for (uint32_t n = 0; role && n < shm->limits.nodes; n++) {
-			uint64_t handle = atom_load_acquire(&role->candidate[n]);
+			/* seq_cst, behind the change: pairs with register_candidate() and the look that follows it */
+			uint64_t handle = atom_load_seq(&role->candidate[n]);
 
 			if (handle && handle_alive(shm, handle))
 				doorbell_ring(shm, handle_slot(handle));

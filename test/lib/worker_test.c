@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "proc/bury.h"
 #include "proc/move.h"
+#include "proc/recover.h"
 #include "state/control.h"
 #include "support/domain.h"
 
@@ -250,6 +251,33 @@ static void test_who_is_rung(void **state)
 	assert_true(is_left_alone(f, 0, 'b'));
 }
 
+static bool comes_to(atom32 *ready, enum worker_state state)
+{
+	int64_t until = deadline_after(20 * SECOND);
+
+	while (atom_load_seq(ready) != state && !deadline_passed(until))
+		sched_yield();
+	return atom_load_seq(ready) == state;
+}
+
+/* Given back by one that was stopped before it could ring: the old owner looks by itself. Invariant 6 */
+static void test_given_back_quietly(void **state)
+{
+	struct fixture *f = *state;
+	atom64 *word = &f->d.shm.apps[0].control;
+	uint32_t a = control_unpack(atom_load_seq(word)).owner, c = handle_slot(f->d.leader[2]);
+	atom32 *ready = &shm_slot(&f->d.shm, a)->ready;
+	uint64_t old, now;
+
+	assert_true(comes_to(ready, WORKER_SERVING));
+	assert_int_equal(control_apply(word, &old, &now, control_switch, c), 0);
+	app_wake(&f->d.shm, 0);
+	assert_true(comes_to(ready, WORKER_LOST));
+	assert_int_equal(control_apply(word, &old, &now, control_switch_back, c, a), 0);
+	assert_true(comes_to(ready, WORKER_SERVING));
+	assert_int_equal(served_by(f), 'a');
+}
+
 static int ask_for_takeover(void *arg)
 {
 	const struct fixture *f = arg;
@@ -437,6 +465,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_takeover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_is_rung, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_given_back_quietly, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_target_dies_unasked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_at_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_open, setup, teardown),

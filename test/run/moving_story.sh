@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: ISC
+# The target of a takeover dies after the switch and before it serves, in a phase that takes its time, and whoever would
+# have been told by its node is stopped: others were told whom to watch when it switched. Invariant 6; the row "target
+# killed at any moment of a takeover" of the race table.
+. "$(dirname "$0")/story.sh"
+
+SHORT='start_phases: [start, switch, go, fin, stop_old], step_timeout: 10s, yield_timeout: 500ms'
+
+# Up to its phase `go`, in which it stays.
+moving_to() { # NODE
+	TARGET=$(whereis "svc@$1" .pid)
+	call svc 'add 5' > /dev/null
+	at "phase_go.$1" once block
+	background "$HEIR" takeover svc "$1"
+	wait_event "phase_go $1.*"
+}
+
+dies() {
+	kill -KILL "$TARGET"
+	ends "$TARGET"
+	expect 'a call' "$(call --timeout 6s svc 'add 1')" 6
+}
+
+story_its_leader_is_stopped() {
+	service "$SHORT"
+	moving_to b
+	stop "$(leader b)"
+	dies
+}
+
+story_all_leaders_are_stopped() {
+	NODES='a, b, c' service "$SHORT"
+	stop "$(leader a)"
+	stop "$(leader b)"
+	stop "$(leader c)"
+	moving_to b
+	dies
+}
+
+# Nobody watched this one while the old owner served: another is first.
+story_it_is_not_the_heir() {
+	NODES='a, b, c' service "$SHORT"
+	stop "$(leader a)"
+	stop "$(leader b)"
+	stop "$(leader c)"
+	moving_to c
+	dies
+}
+
+run_stories "$@"
