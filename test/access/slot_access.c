@@ -57,6 +57,18 @@ static void enter_full(unsigned self, long arg)
 	MUST_BE(tell_send(self, "app", 1), 0);
 }
 
+/* Where the next one joins, a worker of another node was: what it left says that it serves. */
+static void prepare_left(long arg)
+{
+	uint32_t slot;
+
+	slot_prepare(arg);
+	slot = world_worker(CORPSE, NODE_B, ROLE_LEAD)->slot;
+	atom_store_seq(&world.slots[slot].ready, WORKER_SERVING);
+	slot_leave(&world, world_handle(CORPSE)->self);
+	atom_store_seq(&world.head->join_hint, slot - 1);
+}
+
 static void mail_for_it(long arg)
 {
 	(void)arg;
@@ -216,6 +228,16 @@ static void the_owner_serves(long arg)
 	engine_as(0);
 }
 
+/* A joiner is no rival to it. */
+static void an_exclusive_one_starts(long arg)
+{
+	(void)arg;
+	engine_as(OWNER);
+	MUST_BE(app_confirm(&world, 0, world_handle(OWNER)->self, true, sim.now + 1000000000), 0);
+	engine_as(0);
+	MUST(actor_state(ACTOR) != ACTOR_DEAD);
+}
+
 /* It has left, and is another. */
 static void come_and_go_once(unsigned self, long arg)
 {
@@ -239,6 +261,8 @@ static void come_and_go_once(unsigned self, long arg)
 
 static const struct story stories[] = {
 	{"join", 0, slot_prepare, enter_nothing, NULL, join, bury_only, check_slots, {ALWAYS}, RIVALRY},
+	{"join where a worker was", 0, prepare_left, enter_nothing, NULL, join, bury_only, check_slots,
+	 {{"an exclusive one starts", an_exclusive_one_starts}}, {{0}}, .simulated = true},
 	{"leave", 0, slot_prepare, enter_full, mail_for_it, leave, bury_only, check_slots, {ALWAYS}, RIVALRY},
 	{"register a name of one's own", 0, slot_prepare, enter_client, NULL, register_own, bury_only, check_slots,
 	 {ALWAYS}, RIVALRY},
