@@ -5,6 +5,8 @@
  *
  * Before the switch a failure changes nothing. After it: back to the old owner if that lives and understands
  * the state, else this process ends while it owns the application, and the next candidate claims.
+ *
+ * What happens when a driver, target or leader dies or stops at any step is checked by test/model/steps.pml.
  */
 #include <string.h>
 #include <unistd.h>
@@ -326,13 +328,18 @@ static int do_stop_old(struct drive *d)
 	return rc;
 }
 
-/* What is exclusive may be held by the dead until the kernel has taken it from them. */
+/*
+ * What is exclusive may be held by the dead until the kernel has taken it from them; and by an earlier target that was
+ * late, if whoever took its place has died before he ended it. The old owner is none of those: it was stopped before,
+ * or is to live until the switch.
+ */
 static int confirm(struct drive *d)
 {
+	bool rivals = d->type != HEIR_TAKEOVER || d->stopped_old;
+
 	if (!(d->app->flags & APP_EXCLUSIVE))
 		return 0;
-	return app_confirm(&d->h->shm, d->h->run->app, d->h->self, d->type != HEIR_TAKEOVER,
-			   deadline_after(step_limit(d)));
+	return app_confirm(&d->h->shm, d->h->run->app, d->h->self, rivals, deadline_after(step_limit(d)));
 }
 
 static int run_step(struct drive *d, enum step_kind kind, const char *name)

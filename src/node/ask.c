@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/log.h"
+#include "mail/cell.h"
 #include "node/act.h"
 #include "node/instance.h"
 #include "node/led.h"
@@ -83,6 +84,16 @@ static void take_over(struct leader *l, struct instance *i, const struct request
 	                           .kept = lib_keep(l->h)};
 }
 
+/* The message in hand is of who drives the move: not of one that is dead by now, or whose place was taken. */
+static bool is_of_driver(const struct leader *l, uint32_t app)
+{
+	struct shm_cell *cell = shm_cell(l->shm, l->h->in.head.ref.cell);
+	uint32_t driver = move_unpack(atom_load_acquire(&shm_app(l->shm, app)->move)).slot;
+
+	return cell && driver && cell_unpack(atom_load_acquire(&cell->word)).slot == driver &&
+	       move_driver_alive(l->shm, app);
+}
+
 /* An exclusive takeover: the instance is stopped first, and the asker is told once the kernel says
  * that it is gone. */
 static void yield(struct leader *l, struct instance *i, const struct request *r)
@@ -90,7 +101,7 @@ static void yield(struct leader *l, struct instance *i, const struct request *r)
 	struct reply reply = {.error = HEIR_ESTALE};
 	struct seen s;
 
-	if (i) {
+	if (i && is_of_driver(l, r->app)) {
 		view_fill(i, &s);
 		if (s.view.owner == OWNER_CHILD || s.view.owner == OWNER_LEADER ||
 		    (s.view.owner == OWNER_DEAD && s.view.owner_here))

@@ -276,10 +276,19 @@ static bool is_rival(const struct shm *shm, uint32_t app, uint64_t handle, uint6
 	       atom_load_acquire(&shm_slot(shm, handle_slot(handle))->ready) > WORKER_STANDBY;
 }
 
+/* Still this process's to start: one that was stopped may find its place taken, and the next one started. */
+static bool may_start(const struct shm *shm, uint32_t app, uint64_t me)
+{
+	struct control c = control_unpack(atom_load_acquire(&shm_app(shm, app)->control));
+
+	return move_is_mine(shm, app, me) || (c.phase != PHASE_DOWN && c.owner == handle_slot(me));
+}
+
 int app_confirm(const struct shm *shm, uint32_t app, uint64_t me, bool rivals, int64_t deadline)
 {
 	int rc = 0;
 
+	fence_seq(); /* after STARTING in this process's own slot: of two that start at once, one sees the other's */
 	for (uint32_t i = 1; i < shm->limits.slots && rc == 0; i++) {
 		uint64_t handle = slot_handle(shm, i);
 		struct slot_place place = slot_place(shm, i);
@@ -289,6 +298,8 @@ int app_confirm(const struct shm *shm, uint32_t app, uint64_t me, bool rivals, i
 		if (!handle || handle == me || place.kind != KIND_WORKER || place.app != (int)app ||
 		    !(is_dead || (rivals && is_rival(shm, app, handle, me))))
 			continue;
+		if (!is_dead && !may_start(shm, app, me))
+			return HEIR_EBUSY;
 		fd = handle_exit_fd(shm, handle);
 		if (fd == HEIR_ENOENT)
 			continue;

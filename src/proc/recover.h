@@ -42,7 +42,8 @@ int app_recover(const struct shm *shm, uint32_t app, uint64_t me, struct state *
 /*
  * Until the kernel has confirmed that all workers of the application that are dead are gone, with all that they held:
  * the owner, and those before it. Of an exclusive application they are not buried before. With `rivals` those that were
- * started on other nodes and live are fenced first. 0, HEIR_ETIMEDOUT, -errno.
+ * started on other nodes and live are fenced first, by whoever owns or drives. 0, HEIR_EBUSY (it does neither by now),
+ * HEIR_ETIMEDOUT, -errno.
  */
 int app_confirm(const struct shm *shm, uint32_t app, uint64_t me, bool rivals, int64_t deadline);
 /* Owner dead and nobody is to run it: claim, recover, release to DOWN. */

@@ -358,6 +358,28 @@ static void test_rivals(void **state)
 	heir_close(b);
 }
 
+/* One whose place was taken while it was stopped ends nobody: neither who owns now, nor who drives. */
+static void test_rivals_of_a_late_one(void **state)
+{
+	int node = 0;
+	heir_t *b = owner_open(d.name, 1), *c = owner_open(d.name, 2);
+	struct acquired got;
+	pid_t pid;
+	(void)state;
+
+	assert_int_equal(owner_acquire(b, ACQUIRE_CLAIM, &got), 0);
+	pid = domain_fork(&d, NULL, serve_and_stay, &node);
+	await_serving();
+	assert_int_equal(app_confirm(&d.shm, 0, b->self, true, deadline_after(20 * SECOND)), HEIR_EBUSY);
+	assert_true(is_there(pid));
+	assert_int_equal(move_begin(&d.shm, 0, c->self, HEIR_TAKEOVER, 1, 3, NULL), 0);
+	assert_int_equal(app_confirm(&d.shm, 0, b->self, true, deadline_after(20 * SECOND)), HEIR_EBUSY);
+	assert_true(is_there(pid));
+	domain_kill(&d, pid);
+	heir_close(c);
+	heir_close(b);
+}
+
 static int teardown(void **state)
 {
 	int rc;
@@ -381,6 +403,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_exclusive_lingers, txnfix_setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_lingers, txnfix_setup, teardown),
 		cmocka_unit_test_setup_teardown(test_rivals, txnfix_setup, teardown),
+		cmocka_unit_test_setup_teardown(test_rivals_of_a_late_one, txnfix_setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

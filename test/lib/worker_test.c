@@ -151,6 +151,16 @@ static int setup_lose(void **state)
 	return 0;
 }
 
+static int setup_exclusive(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	start_pair(f, &(struct domain_options){.steps = {"stop_old", "start", "switch", "go"}}, NULL);
+	shm_app(&f->d.shm, 0)->flags |= APP_EXCLUSIVE;
+	return 0;
+}
+
 static int teardown(void **state)
 {
 	struct fixture *f = *state;
@@ -430,6 +440,49 @@ static void test_serves_held(void **state)
 	assert_int_equal(control_unpack(now).phase, PHASE_HELD);
 }
 
+/* As the old owner's leader: holds, ends the instance, says that it is gone. */
+static void stop_old(struct fixture *f, heir_t *leader)
+{
+	struct shm_app *app = shm_app(&f->d.shm, 0);
+	int64_t until = deadline_after(20 * SECOND);
+	struct request r = {0};
+	struct reply done = {0};
+	uint64_t old, now;
+
+	while (lib_receive(leader, &r) != 1)
+		assert_false(deadline_passed(until));
+	assert_int_equal(r.op, REQ_STOP_INSTANCE);
+	assert_int_equal(control_apply(&app->control, &old, &now, control_hold,
+				       control_unpack(atom_load_seq(&app->control)).owner), 0);
+	domain_kill(&f->d, f->a);
+	lib_answer(leader, 0, &done, sizeof(done));
+}
+
+/*
+ * Exclusive: a target that was late in start() stands there still, as the one that took its place has died before it
+ * ended it. The third one does so before it starts.
+ */
+static void test_late_target_is_ended(void **state)
+{
+	struct fixture *f = *state;
+	pid_t c = domain_fork(&f->d, "c", serve, NULL), caller;
+	heir_t *leader;
+
+	domain_wait_ready(&f->d, 2);
+	kill(c, SIGSTOP);
+	waitpid(c, NULL, WUNTRACED);
+	atom_store_seq(&shm_slot(&f->d.shm, handle_slot(shm_role(&f->d.shm, 0)->candidate[2]))->ready, WORKER_STARTING);
+	assert_int_equal(lib_open(f->d.name, (struct slot_place){KIND_LEADER, 0, -1, -1}, &leader), 0);
+	atom_store_seq(&f->d.shm.nodes[0].leader, leader->self);
+	caller = domain_fork(&f->d, NULL, ask_for_takeover, f);
+	stop_old(f, leader);
+	assert_int_equal(domain_wait(&f->d, caller), 0);
+	assert_int_equal(kill(c, SIGCONT), 0); /* not reaped yet */
+	assert_int_equal(WTERMSIG(domain_wait(&f->d, c)), SIGKILL);
+	assert_string_equal(ask(f->h, "inc"), "1 b");
+	heir_close(leader);
+}
+
 static void test_many_moves(void **state)
 {
 	struct fixture *f = *state;
@@ -473,6 +526,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_fatal_signal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_switch_back, setup_fail, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_move, setup_lose, teardown),
+		cmocka_unit_test_setup_teardown(test_late_target_is_ended, setup_exclusive, teardown),
 		cmocka_unit_test_setup_teardown(test_serves_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_many_moves, setup, teardown),
 	};

@@ -295,6 +295,29 @@ static void test_port_taken(void **state)
 	expect_nothing_left();
 }
 
+/* A target that has died, or whose place was taken, may have asked before: a leader stops for who drives the move. */
+static void test_stop_for_a_driver_only(void **state)
+{
+	struct request r = {.op = REQ_STOP_INSTANCE};
+	struct heir_ticket ticket;
+	struct reply reply = {0};
+	size_t size = sizeof(reply);
+	pid_t pid;
+
+	(void)state;
+	config_hot("", "");
+	begin();
+	WAIT("kv", is_protected_on, "a");
+	pid = child_pid("kv", 0);
+	assert_int_equal(lib_request(client, atom_load_acquire(&client->shm.nodes[0].leader), &r, &ticket), 0);
+	assert_int_equal(heir_call_finish(client, ticket, &reply, &size, LIMIT), 0);
+	assert_int_equal(reply.error, HEIR_ESTALE);
+	WAIT("kv", is_protected_on, "a");
+	assert_int_equal(child_pid("kv", 0), pid);
+	stop_up();
+	expect_nothing_left();
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -312,6 +335,7 @@ int main(int argc, char **argv)
 		TEST(test_takes_back),
 		TEST(test_stopped_leaders),
 		TEST(test_port_taken),
+		TEST(test_stop_for_a_driver_only),
 	};
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 
