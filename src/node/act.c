@@ -13,6 +13,7 @@
 #include "trace/moves.h"
 
 #define ROUNDS 16
+#define SOON INT64_C(1000000)
 #define REFUSED INT64_C(50000000)
 #define SETTLE INT64_C(5000000)
 
@@ -295,8 +296,13 @@ static void note_other(struct instance *i, const struct seen *s, bool mine)
 	}
 	if (!mine || i->owner_node < 0)
 		return;
-	if (!i->owner_leader || handle_gone(l->shm, i->owner_leader))
-		remains_fence(i, i->owner_node);
+	/* It may die over that, or later. Dying, its life words fall one by one; else its pidfd tells. */
+	if (i->owner_leader && !handle_gone(l->shm, i->owner_leader)) {
+		if (handle_noticed(l->shm, i->owner_leader))
+			loop_again(l, l->now + SOON);
+		return;
+	}
+	remains_fence(i, i->owner_node);
 	i->owner_node = -1;
 }
 

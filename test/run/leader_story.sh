@@ -49,15 +49,20 @@ story_a_leader_killed_while_stopped() {
 
 # What its children have started is found by whoever has the application next, in the middle of an exec too, and
 # ended before it is started there.
-story_a_killed_leader_leaves_no_helper() {
+# Each of its workers starts one, in a session of its own, that is in an exec most of the time: helper.NODE is its pid.
+service_with_helpers() {
 	config <<-END
 		applications:
 		  svc: {standby: hot, failovers: {intensity: 100, period: 60s}, supervisor: {intensity: 50, period: 60s, children: [
-		    {id: server, exec: [bash, -c, 'setsid sh loop & exec story_worker'], names: [svc], state: 4KiB}]}}
+		    {id: server, exec: [bash, -c, 'setsid sh loop & exec story_worker'], names: [svc], state: 4KiB, shutdown: 30s}]}}
 	END
 	echo '[ "$1" ] || echo $$ > helper.$HEIR_NODE; exec sh loop again' > loop
-	local n helper
 	up
+}
+
+story_a_killed_leader_leaves_no_helper() {
+	local n helper
+	service_with_helpers
 	for n in a b; do
 		wait_protected svc
 		wait_on svc $n
@@ -72,6 +77,24 @@ story_a_killed_leader_leaves_no_helper() {
 		: > up.log
 		up
 	done
+}
+
+# It was to stop the old instance after a takeover, and dies over that, with who would start it again.
+story_a_leader_dies_over_stop_old() {
+	local old helper
+	service_with_helpers
+	wait_protected svc
+	until_true 'its helper has begun' test -s helper.a
+	old=$(owner svc) helper=$(cat helper.a)
+	at stop.a block
+	heir takeover svc b > /dev/null
+	wait_event 'stop a.*'
+	kill -KILL "$UP" # who would start it again
+	ends "$UP"
+	kill -KILL "$(leader a)"
+	ends "$old"
+	ends "$helper"
+	expect 'a call' "$(call svc 'add 1')" 1
 }
 
 story_up_is_killed_and_a_new_one_adopts() {
