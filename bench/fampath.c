@@ -31,7 +31,7 @@ struct piece {
 	enum found_by by;
 	enum kernel_what what;
 	enum who who;
-	bool may_be_missing; /* it was so already */
+	bool may_be_missing; /* it had a processor, or did not sleep */
 	const char *step;
 };
 
@@ -46,7 +46,7 @@ static const struct piece failover_pieces[PIECES] = {
 	{"claim", HEIR, BY_STEP_END, 0, 0, false, "claim"},
 	{"start", HEIR, BY_STEP_END, 0, 0, false, "start"},
 	{"go", HEIR, BY_STEP_END, 0, 0, false, "go"},
-	{"answered, caller woken", HEIR, BY_EVENT, KERNEL_WAKE, CALLER, false, NULL},
+	{"answered, caller woken", HEIR, BY_EVENT, KERNEL_WAKE, CALLER, true, NULL},
 	{"caller gets a processor", KERNEL, BY_EVENT, KERNEL_RUN, CALLER, true, NULL},
 	{"caller has its reply", BOTH, BY_REPLY, 0, 0, false, NULL},
 };
@@ -59,7 +59,7 @@ static const struct piece planned_pieces[PIECES] = {
 	{"switch", HEIR, BY_STEP_END, 0, 0, false, "switch"},
 	{"takeover", HEIR, BY_STEP_END, 0, 0, false, "takeover"},
 	{"go", HEIR, BY_STEP_END, 0, 0, false, "go"},
-	{"answered, caller woken", HEIR, BY_EVENT, KERNEL_WAKE, CALLER, false, NULL},
+	{"next call answered", BOTH, BY_EVENT, KERNEL_WAKE, CALLER, true, NULL},
 	{"caller gets a processor", KERNEL, BY_EVENT, KERNEL_RUN, CALLER, true, NULL},
 	{"caller has its reply", BOTH, BY_REPLY, 0, 0, false, NULL},
 	{0},
@@ -102,7 +102,7 @@ static int64_t end_of(const struct round *r, const struct piece *p, int64_t from
 		return r->replied;
 	if (p->by != BY_EVENT)
 		return step ? r->move_began + step->start_ns + (p->by == BY_STEP_END ? step->duration_ns : 0) : -1;
-	for (size_t i = 0; i < r->count; i++)
+	for (size_t i = 0; i < r->count && r->event[i].ns <= r->replied; i++)
 		if (r->event[i].ns >= from && r->event[i].what == p->what && r->event[i].pid == r->who[p->who])
 			return r->event[i].ns;
 	return p->may_be_missing ? from : -1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * What a move goes through for the first time in this process is touched beforehand, so that no page fault is on its
- * path: its trace, its mailbox, cells; the code, of which a program that has only waited has run little; the stack.
+ * What a move goes through for the first time in this process is touched beforehand, so that few page faults are on its
+ * path: its trace, its mailbox, some cells, this library's code, the stack. No more than that: each page that a process
+ * has mapped makes its end longer, and where the standby is woken on the dying one's processor, it waits for that end.
  */
 #include <link.h>
 #include <sys/mman.h>
@@ -10,8 +11,8 @@
 #include "lib/worker.h"
 
 #define STEP 4096
-#define CELLS_MOST ((size_t)1 << 20)
-#define CODE_MOST  ((size_t)8 << 20) /* of one program or library */
+#define CELLS_MOST ((size_t)128 << 10)
+#define CODE_MOST  ((uintptr_t)128 << 10) /* to either side of here: this library, also within a program */
 #define STACK      16384              /* deeper than a move goes, less than any thread has */
 
 static void touch(void *from, size_t size)
@@ -20,19 +21,22 @@ static void touch(void *from, size_t size)
 		(void)atom_load_relaxed((atom64 *)(void *)((unsigned char *)from + i));
 }
 
-/* Of whatever is loaded: the program, this library, libc. Where the kernel does not do it, the path has its faults. */
+/* Where the kernel does not do it, the path has its faults. */
 static int touch_code(struct dl_phdr_info *info, size_t size, void *page)
 {
-	const uintptr_t mask = ~(*(uintptr_t *)page - 1);
+	const uintptr_t mask = ~(*(uintptr_t *)page - 1), here = (uintptr_t)&warm_path;
 
 	(void)size;
 	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
 		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-		uintptr_t from = (info->dlpi_addr + p->p_vaddr) & mask, end = info->dlpi_addr + p->p_vaddr + p->p_memsz;
+		uintptr_t from = info->dlpi_addr + p->p_vaddr, end = from + p->p_memsz;
 
-		if (p->p_type != PT_LOAD || !(p->p_flags & PF_X))
+		if (p->p_type != PT_LOAD || !(p->p_flags & PF_X) || here < from || here >= end)
 			continue;
-		(void)madvise((void *)from, end - from < CODE_MOST ? end - from : CODE_MOST, MADV_POPULATE_READ);
+		from = here - from > CODE_MOST ? here - CODE_MOST : from;
+		end = end - here > CODE_MOST ? here + CODE_MOST : end;
+		from &= mask;
+		(void)madvise((void *)from, end - from, MADV_POPULATE_READ);
 	}
 	return 0;
 }
