@@ -20,7 +20,7 @@
 #define STEPS_KEPT	   12
 #define NAMES_MANY	   (UINT64_C(1) << 20)
 #define NAMES_LOOKED_UP	   1024u
-#define ROUNDS		   200
+#define ROUNDS		   100
 #define ROUNDS_QUICK	   16
 #define ROUNDS_LARGE	   20 /* where a victim has much memory */
 #define ROUNDS_LARGE_QUICK 3

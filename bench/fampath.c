@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ROUNDS	     200
+#define ROUNDS	     100
 #define ROUNDS_QUICK 16
 #define ROUNDS_LARGE 20
 #define PIECES	     13
