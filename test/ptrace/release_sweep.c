@@ -361,9 +361,8 @@ _Noreturn static void verify_child(const struct scene *scene, enum how how, bool
 }
 
 /* What the verifier found, from 0, or -1 if it has nothing to say; -2: it is not right, and said so. */
-static int verify(const struct scene *scene, const struct snapshot *s, enum how how)
+static int verify(const struct scene *scene, const struct snapshot *s, enum how how, bool busy)
 {
-	bool busy = verified % 2; /* every second time the others do not wait for the recovery */
 	int status = 0;
 	pid_t pid;
 
@@ -392,9 +391,10 @@ static bool sweep(const struct scene *scene, struct steps *steps, enum how how)
 
 	for (size_t i = 0; i < steps->snapshots; i++) {
 		struct snapshot *s = &steps->snapshot[i];
-		int found = verify(scene, s, how);
+		int found = verify(scene, s, how, false);
 
-		if (found == -2)
+		/* Also where the others do not wait for the recovery, which may do some of it for the dead. */
+		if (found == -2 || verify(scene, s, how, true) == -2)
 			return false;
 		if (how == BURY_FIRST)
 			s->found = found;
@@ -428,7 +428,7 @@ static bool sweep_recovery(const struct scene *scene, const struct snapshot *fro
 	stage_restore(from->image);
 	good = stepper_run(&recoverer, SIZE_MAX, &steps);
 	for (size_t i = 0; good && i < steps.snapshots; i++) {
-		int found = verify(scene, &steps.snapshot[i], AGAIN);
+		int found = verify(scene, &steps.snapshot[i], AGAIN, verified % 2);
 
 		good = found != -2 && (found < 0 || from->found < 0 || found == from->found);
 		if (!good && found != -2)
