@@ -40,21 +40,22 @@ static void add(struct compare *c, const struct conf_path *path, char *from, cha
 {
 	struct conf_changes *all = c->changes;
 	struct conf_change *grown = NULL;
-	char text[PATH_MAX_LENGTH], *key;
+	struct conf_change change = {NULL, from, to, reloads};
+	char text[PATH_MAX_LENGTH];
 
 	path_text(path, text);
-	key = strdup(text);
-	if (from && to && key)
+	change.key = strdup(text);
+	if (from && to && change.key)
 		grown = realloc(all->list, (all->count + 1) * sizeof(*grown));
 	if (!grown) {
 		free(from);
 		free(to);
-		free(key);
+		free(change.key);
 		c->failure = -ENOMEM;
 		return;
 	}
 	all->list = grown;
-	all->list[all->count++] = (struct conf_change){key, from, to, reloads};
+	all->list[all->count++] = change;
 	all->refused += !reloads;
 }
 
