@@ -2,7 +2,8 @@
 /*
  * The control word of an application: who owns it, whether a transaction is open, how far a move is.
  *
- *   low half   generation:32, the futex that everybody waits on who has to see a change (futex A)
+ *   low half   generation:32, futex A: a client waits for a change (heir_wait_change, a takeover's turn); workers
+ *              are rung at their doorbells instead (mail/doorbell.h)
  *   high half  owner slot:12 | heir slot:12 | phase:3 | open:1 | parity:1 | want:1 | 0:2, futex B: a target waits for
  *              the commit
  *
