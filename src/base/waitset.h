@@ -30,7 +30,7 @@
 
 #include "base/atom.h"
 
-#define WAITSET_WORDS_MAX 16u
+#define WAITSET_WORDS_MAX 24u
 
 /* Flag of waitset_init; the environment variable of this name, set to anything, does the same. */
 #define WAITSET_NO_URING 1u

@@ -44,7 +44,6 @@ struct drive {
 	enum acquire_how how;
 	struct trace_move trace;
 	int switched, stopped_old, forced;
-	bool told; /* others watch this owner, and not the old one */
 	struct acquired got;
 	unsigned step; /* the one that failed, or TRACE_STEP_NONE */
 };
@@ -216,18 +215,6 @@ static int in_each_child(struct drive *d, enum request_op op, const char *phase)
 	return rc;
 }
 
-/*
- * Owner, and not serving before a callback has returned: should this process die in it, and its leader be stopped, the
- * old owner, its leader and the other standbys have to know whom to watch. (A claim was made by who watches already.)
- */
-static void tell_of_switch(struct drive *d)
-{
-	if (d->told || !d->switched || d->how != ACQUIRE_SWITCH)
-		return;
-	d->told = true;
-	app_changed(&d->h->shm, d->h->run->app);
-}
-
 /* The state has the version that this program writes, or is brought to it. After the switch only. */
 static int adopt_version(struct drive *d)
 {
@@ -244,8 +231,6 @@ static int adopt_version(struct drive *d)
 	rc = heir_begin(h);
 	if (rc)
 		return rc;
-	if (have != 0)
-		tell_of_switch(d);
 	if (have != 0)
 		rc = run->cb.upgrade ? run->cb.upgrade(h, have, run->arg) : HEIR_EVERSION;
 	if (rc < 0) {
@@ -372,8 +357,6 @@ static int run_steps(struct drive *d, const struct plan *p)
 
 		if (p->step[i].kind == STEP_STOP_OLD && d->switched)
 			continue;
-		if (h->run->cb.start_phase || d->app->roles > 1)
-			tell_of_switch(d);
 		/* Late, and another has gone on; once this one owns, the control word says so. */
 		if (!move_step(&h->shm, h->run->app, h->self, p->step[i].index, deadline_from(at, limit)) &&
 		    !d->switched)
@@ -404,17 +387,32 @@ static int serve(struct drive *d)
 	return 0;
 }
 
-static enum heir_result fail_after_switch(struct drive *d)
+static bool may_give_back(struct drive *d)
+{
+	heir_t *h = d->h;
+	uint64_t to = d->type == HEIR_TAKEOVER ? d->got.previous : 0;
+	struct shm_slot *old = shm_slot(&h->shm, handle_slot(to));
+
+	return to && handle_alive(&h->shm, to) && atom_load_relaxed(&old->ready) >= WORKER_SERVING &&
+	       (!h->state.head || atom_load_relaxed(&old->version) == atom_load_relaxed(&h->state.head->version));
+}
+
+/* The old owner looks by itself once it knows that it is none: this process may be stopped before it rings. */
+static bool give_back(struct drive *d)
 {
 	heir_t *h = d->h;
 
-	if (h->open)
-		(void)heir_abort(h);
-	if (d->type == HEIR_TAKEOVER && d->got.previous && handle_alive(&h->shm, d->got.previous) &&
-	    atom_load_relaxed(&shm_slot(&h->shm, handle_slot(d->got.previous))->ready) >= WORKER_SERVING &&
-	    (!h->state.head || atom_load_relaxed(&shm_slot(&h->shm, handle_slot(d->got.previous))->version) ==
-				       atom_load_relaxed(&h->state.head->version)) &&
-	    app_give_back(&h->shm, h->run->app, h->self, d->got.previous) == 0)
+	if (!may_give_back(d))
+		return false;
+	app_wake(&h->shm, h->run->app);
+	return app_give_back(&h->shm, h->run->app, h->self, d->got.previous) == 0;
+}
+
+static enum heir_result fail_after_switch(struct drive *d)
+{
+	if (d->h->open)
+		(void)heir_abort(d->h);
+	if (give_back(d))
 		return HEIR_SWITCHED_BACK;
 	return d->type == HEIR_NORMAL || d->type == HEIR_LOCAL ? HEIR_FAILED : HEIR_FAILED_OVER;
 }

@@ -18,7 +18,9 @@
 
 #define MAIL_A_ROUND 64
 #define ANNOUNCE_NS INT64_C(1000000)
-#define WAIT_WORDS   10
+#define WAIT_WORDS   (1 + 3 + SHM_NODES_MAX) /* doorbell; owner, its leader, heir; who may switch */
+
+_Static_assert(WAIT_WORDS <= WAITSET_WORDS_MAX, "a standby's words fit into one wait");
 
 struct shm_app *worker_app(heir_t *h)
 {
@@ -462,7 +464,33 @@ static unsigned life_word(heir_t *h, struct wait_word *w, uint32_t slot, unsigne
 	return 1;
 }
 
-/* A standby sleeps on the lives of the owner, the owner's leader, and of whoever is named to go first. */
+/*
+ * Of those that may switch: who does tells nobody before it serves, as that would be on the path of a takeover. Who is
+ * dead by now is no news; has it switched before, the control word has changed.
+ */
+static unsigned targets_to_watch(heir_t *h, struct control c, unsigned which, struct wait_word *w, bool *news)
+{
+	struct shm_role *role = shm_role(&h->shm, (uint32_t)h->place.role);
+	unsigned n = 0;
+
+	for (uint32_t node = 0; node < h->shm.limits.nodes && node < SHM_NODES_MAX; node++) {
+		uint32_t slot = handle_slot(atom_load_acquire(&role->candidate[node]));
+
+		if (slot && slot != h->slot && slot != c.owner && slot != c.heir)
+			n += life_word(h, &w[n], slot, which, true, news);
+	}
+	return n;
+}
+
+static bool is_same_owner(struct control a, struct control b)
+{
+	return a.owner == b.owner && a.generation == b.generation;
+}
+
+/*
+ * A standby sleeps on the lives of the owner, the owner's leader, of whoever is named to go first, and of whoever may
+ * be the owner without a word.
+ */
 static unsigned lives_to_watch(heir_t *h, struct control c, struct wait_word *w, bool *news)
 {
 	struct worker_run *run = h->run;
@@ -472,6 +500,8 @@ static unsigned lives_to_watch(heir_t *h, struct control c, struct wait_word *w,
 	n += life_word(h, &w[n], handle_slot(leader_of(h, c.owner)), which, run->saw.leader, news);
 	if (c.heir && c.heir != h->slot)
 		n += life_word(h, &w[n], c.heir, which, run->saw.heir, news);
+	n += targets_to_watch(h, c, which, &w[n], news);
+	*news |= !is_same_owner(c, control_unpack(atom_load_acquire(&worker_app(h)->control))); /* after the lives */
 	*news |= !run->saw.dying && is_dying(h, c.owner);
 	*news |= !run->saw.absent && instance_of(h, c.owner) == INSTANCE_ABSENT;
 	*news |= run->saw.in_force != in_force_generation(in_force_load(&h->shm));
@@ -492,7 +522,7 @@ static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w, bool *
 	return n;
 }
 
-/* It may be given back by one who is stopped before it rings. */
+/* It may be given back by one who is stopped before it rings; told that it is lost it is before (give_back()). */
 static void look_back(heir_t *h, struct control c)
 {
 	if (h->run->state == WORKER_LOST && (c.phase == PHASE_MOVING || c.phase == PHASE_RECOVERING))

@@ -301,6 +301,7 @@ static int make_plan(struct plan *p, struct child *c)
 	p->spawn.envp = p->env.words;
 	p->spawn.fds = p->fds;
 	p->spawn.out = p->log;
+	p->spawn.files = &c->instance->leader->files;
 	return rc;
 }
 

@@ -75,7 +75,8 @@ int instance_create(struct leader *l, uint32_t app, struct instance **ret)
 	i->app = app;
 	i->shm = shm_app(l->shm, app);
 	i->policy = policy_of(l->shm, i->shm);
-	i->watch.fd = -1;
+	for (uint32_t n = 0; n <= SHM_NODES_MAX; n++)
+		i->watch[n].exit.fd = -1;
 	i->start_from = i->owner_node = -1;
 	i->fence_node = -1;
 	i->claimed_at = -1;
@@ -114,7 +115,8 @@ void instance_destroy(struct instance *i)
 		return;
 	for (uint32_t k = 0; k < i->count; k++)
 		child_finish(&i->children[k]);
-	source_close(i->leader, &i->watch);
+	for (uint32_t n = 0; n <= SHM_NODES_MAX; n++)
+		source_close(i->leader, &i->watch[n].exit);
 	for (uint32_t k = 0; k < i->tree.supervisor_count; k++)
 		free(i->tree.supervisors[k].times);
 	free(i->tree.supervisors);

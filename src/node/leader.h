@@ -32,6 +32,12 @@ struct pulse {
 	bool starved;
 };
 
+/* A process that is no child, watched by its pidfd: loop.c. */
+struct watched {
+	uint64_t handle; /* 0: nobody */
+	struct source exit;
+};
+
 /* One process that fills a role here. */
 struct child {
 	struct instance *instance;
@@ -120,8 +126,7 @@ struct instance {
 	int64_t dead_since;
 	int64_t driven_until; /* when a move of another was last seen, or seen to have ended */
 	bool driven;
-	uint64_t watched; /* handle of the owner whose pidfd is watched */
-	struct source watch;
+	struct watched watch[SHM_NODES_MAX + 1]; /* who stands by or serves there; last: the owner, if none of those */
 	int64_t ask_after; /* a start that was refused is not asked for again before */
 	int64_t ask_until; /* one that was asked for has begun by then */
 	int64_t claimed_at; /* the lead child owns, and drives no move yet: since when; -1: it does not */
@@ -143,11 +148,6 @@ struct zombie {
 	struct zombie *next;
 };
 
-struct peer {
-	uint64_t handle;
-	struct source exit;
-};
-
 struct asker {
 	struct kept kept;
 	struct asker *next;
@@ -162,13 +162,14 @@ struct leader {
 	uint32_t generation; /* of it: shm/policy.h */
 	const char *file;    /* that it was started with, or NULL */
 	int latency;         /* the held /dev/cpu_dma_latency, or -1 */
+	struct rlimit files; /* that it was started with, and that children are */
 	char domain[64];
 	uint32_t node;
 	int epoll;
 	struct source signals;
 	struct waitset waits;
 	struct instance *instances[SHM_APPS_MAX]; /* NULL: not a candidate */
-	struct peer peers[SHM_NODES_MAX];
+	struct watched peers[SHM_NODES_MAX]; /* leaders */
 	struct zombie *zombies;
 	struct listens *listens;
 	struct asker *askers;         /* who asked for the end of this node */

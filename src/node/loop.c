@@ -174,38 +174,33 @@ static void take_events(struct leader *l)
 	loop_again(l, l->now);
 }
 
-static void peer_ended(struct leader *l, struct source *source, uint32_t events)
+static void watched_ended(struct leader *l, struct source *source, uint32_t events)
 {
+	struct watched *w = (struct watched *)(void *)((char *)source - offsetof(struct watched, exit));
+
 	(void)events;
-	for (uint32_t n = 0; n < l->conf->node_count; n++)
-		if (source == &l->peers[n].exit)
-			handle_confirm(l->shm, l->peers[n].handle, source->fd);
-	for (uint32_t a = 0; a < l->conf->application_count; a++)
-		if (l->instances[a] && source == &l->instances[a]->watch)
-			handle_confirm(l->shm, l->instances[a]->watched, source->fd);
+	handle_confirm(l->shm, w->handle, source->fd);
 	source_close(l, source);
 	l->bury = true;
 }
 
-/* Leaders and owners of other nodes, by pidfd: the backstop of their life words. */
-static void watch_handle(struct leader *l, uint64_t handle, uint64_t *watched,
-                         struct source *source)
+static void watch(struct leader *l, struct watched *w, uint64_t handle)
 {
 	int fd;
 
-	if (handle == *watched)
+	if (handle == w->handle)
 		return;
-	source_close(l, source);
-	*watched = handle;
+	source_close(l, &w->exit);
+	w->handle = handle;
 	if (!handle || handle == l->h->self)
 		return;
 	fd = handle_pidfd(l->shm, handle);
 	if (fd >= 0)
-		(void)source_open(l, source, fd, peer_ended);
+		(void)source_open(l, &w->exit, fd, watched_ended);
 	else if (fd == HEIR_ENOENT)
 		l->bury = true;
 	else
-		*watched = 0;
+		w->handle = 0;
 }
 
 static uint64_t owner_of(const struct leader *l, const struct instance *i)
@@ -215,15 +210,32 @@ static uint64_t owner_of(const struct leader *l, const struct instance *i)
 	return c.phase == PHASE_DOWN ? 0 : slot_handle(l->shm, c.owner);
 }
 
+/*
+ * Who serves on other nodes, and who stands by there: one that takes over tells nobody before it serves. The backstop
+ * of life words, and where a leader is all that is left to see to it that somebody serves.
+ */
+static void watch_instance(struct leader *l, struct instance *i)
+{
+	const struct shm_role *lead = shm_role(l->shm, i->first_role + i->lead);
+	uint64_t owner = owner_of(l, i);
+
+	for (uint32_t n = 0; n < l->conf->node_count; n++) {
+		uint64_t there = n == l->node ? 0 : atom_load_acquire(&lead->candidate[n]);
+
+		watch(l, &i->watch[n], there);
+		if (there == owner)
+			owner = 0;
+	}
+	watch(l, &i->watch[SHM_NODES_MAX], owner);
+}
+
 static void watch_all(struct leader *l)
 {
 	for (uint32_t n = 0; n < l->conf->node_count; n++)
-		watch_handle(l, atom_load_acquire(&shm_node(l->shm, n)->leader),
-		             &l->peers[n].handle, &l->peers[n].exit);
+		watch(l, &l->peers[n], atom_load_acquire(&shm_node(l->shm, n)->leader));
 	for (uint32_t a = 0; a < l->conf->application_count; a++)
 		if (l->instances[a])
-			watch_handle(l, owner_of(l, l->instances[a]), &l->instances[a]->watched,
-			             &l->instances[a]->watch);
+			watch_instance(l, l->instances[a]);
 }
 
 /*

@@ -94,6 +94,19 @@ static bool is_alone(const struct leader *l)
 	return true;
 }
 
+/* Each process that is watched takes a descriptor: more of them than select() can name, which children may use. */
+static void raise_files(struct leader *l)
+{
+	struct rlimit raised;
+
+	if (getrlimit(RLIMIT_NOFILE, &l->files) < 0) {
+		l->files.rlim_cur = l->files.rlim_max = 1024;
+		return;
+	}
+	raised = (struct rlimit){l->files.rlim_max, l->files.rlim_max};
+	(void)setrlimit(RLIMIT_NOFILE, &raised);
+}
+
 static int begin(struct leader *l, const struct args *args)
 {
 	char who[80];
@@ -111,6 +124,7 @@ static int begin(struct leader *l, const struct args *args)
 	l->search = search_path();
 	if (!l->search)
 		return say(l, "start", -ENOMEM);
+	raise_files(l);
 	rc = loop_init(l);
 	if (rc)
 		return say(l, "event loop", rc);

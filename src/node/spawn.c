@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define FD_ABOVE 300 /* beyond every descriptor that a child is promised (conf.h: at most 255) */
+#define FD_ABOVE 300 /* beyond every descriptor that a child is promised (conf.h: at most 255); for a moment */
 
 static void reset_signals(void)
 {
@@ -68,17 +68,21 @@ static int place_fds(const struct spawn *s, int *error)
 
 static _Noreturn void run_child(const struct spawn *s, pid_t parent, int error)
 {
+	struct rlimit files = {1024, 1024};
 	int rc;
 
 	if (!s->outlive && (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent))
 		_exit(127);
 	(void)setpgid(0, 0);
+	if (getrlimit(RLIMIT_NOFILE, &files) == 0)
+		(void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){files.rlim_max, files.rlim_max});
 	rc = place_fds(s, &error);
 	if (rc == 0) {
 		for (int i = 0; i < 2; i++)
 			if (s->own_pid[i])
 				write_pid(s->own_pid[i]);
 		reset_signals();
+		(void)setrlimit(RLIMIT_NOFILE, s->files ? s->files : &files);
 		execve(s->path, s->argv, s->envp);
 		rc = -errno;
 	}

@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #define SPAWN_FD_FIRST 3
@@ -25,6 +26,7 @@ struct spawn {
 	char *own_pid[2];
 	const struct spawn_fd *fds;
 	unsigned fd_count;
+	const struct rlimit *files; /* how many it may have open; NULL: as the caller */
 	int out;     /* standard output and error; -1: the caller's */
 	int outlive; /* 1: goes on when the caller dies */
 };

@@ -21,10 +21,12 @@
 #include "proc/recover.h"
 #include "state/control.h"
 #include "support/domain.h"
+#include "support/points.h"
 
 #define SECOND INT64_C(1000000000)
 
-static char lose_move_arg[1]; /* of serve() */
+static char lose_move_arg[1], stop_before_arg[1]; /* of serve() */
+static bool stops_before;			   /* it gives back */
 
 /* The counter: "inc" adds one and answers it; "get" answers it. Other words make it misbehave. */
 static int handle(heir_t *h, const struct heir_message *m, void *arg)
@@ -63,6 +65,8 @@ static int handle(heir_t *h, const struct heir_message *m, void *arg)
 static int fail_phase(heir_t *h, const char *phase, const struct heir_start *start, void *arg)
 {
 	(void)arg;
+	if (stops_before && start->type == HEIR_TAKEOVER)
+		points_arm_at(POINTS_STOP, "recover: noting", 1);
 	if (strcmp(phase, "go") == 0 && start->type == HEIR_TAKEOVER && strcmp(heir_node(h), "b") == 0)
 		return -55;
 	return 0;
@@ -85,6 +89,7 @@ static int serve(void *arg)
 	heir_t *h;
 	int rc;
 
+	stops_before = arg == stop_before_arg;
 	if (arg)
 		w.start_phase = arg == lose_move_arg ? lose_move : fail_phase;
 	if (heir_worker_open(&w, NULL, &h))
@@ -139,6 +144,15 @@ static int setup_fail(void **state)
 
 	*state = f;
 	start_pair(f, NULL, (void *)1);
+	return 0;
+}
+
+static int setup_stop_before(void **state)
+{
+	struct fixture *f = calloc(1, sizeof(*f));
+
+	*state = f;
+	start_pair(f, NULL, stop_before_arg);
 	return 0;
 }
 
@@ -285,6 +299,38 @@ static void test_given_back_quietly(void **state)
 	assert_true(comes_to(ready, WORKER_LOST));
 	assert_int_equal(control_apply(word, &old, &now, control_switch_back, c, a), 0);
 	assert_true(comes_to(ready, WORKER_SERVING));
+	assert_int_equal(served_by(f), 'a');
+}
+
+static int ask_in_vain(void *arg)
+{
+	const struct fixture *f = arg;
+	struct heir_move m;
+	heir_t *h;
+
+	if (heir_open(f->d.name, 0, &h) || heir_takeover(h, "app", "b", 0, 20 * SECOND, &m) != HEIR_EFAILED)
+		return 1;
+	heir_close(h);
+	return m.result != HEIR_SWITCHED_BACK;
+}
+
+/* And it knows by then that there is something to look for, whenever its successor is stopped. Invariant 6 */
+static void test_told_before_given_back(void **state)
+{
+	struct fixture *f = *state;
+	uint32_t a = control_unpack(atom_load_seq(&f->d.shm.apps[0].control)).owner;
+	int64_t said = deadline_after(SECOND / 500);
+	pid_t caller;
+	int status;
+
+	do { /* until it has nothing to look for by itself */
+		assert_int_equal(served_by(f), 'a');
+	} while (!deadline_passed(said) || !atom_load_seq(&shm_slot(&f->d.shm, a)->asleep));
+	caller = domain_fork(&f->d, NULL, ask_in_vain, f);
+	assert_int_equal(points_wait(f->b, &status), POINTS_STOPPED);
+	assert_true(comes_to(&shm_slot(&f->d.shm, a)->ready, WORKER_LOST));
+	points_continue(f->b);
+	assert_int_equal(domain_wait(&f->d, caller), 0);
 	assert_int_equal(served_by(f), 'a');
 }
 
@@ -519,6 +565,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_is_rung, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_given_back_quietly, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_told_before_given_back, setup_stop_before, teardown),
 		cmocka_unit_test_setup_teardown(test_target_dies_unasked, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_at_rest, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stopped_open, setup, teardown),

@@ -17,6 +17,16 @@ story_an_old_owner_that_dies_while_it_stops() {
 	done
 }
 
+files_of() { sed -n 's/^Max open files *\([0-9]*\) .*/\1/p' "/proc/$1/limits"; } # PID
+
+# A leader watches many processes, and raises its own limit of descriptors; a worker has the one that `heir up` had.
+story_descriptors() {
+	ulimit -Sn 200
+	service
+	expect 'of a worker' "$(files_of "$(owner svc)")" 200
+	expect 'of its leader' "$(files_of "$(leader a)")" "$(ulimit -Hn)"
+}
+
 story_a_worker_that_dies_while_the_domain_stops() {
 	service
 	at stop die
