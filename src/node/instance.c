@@ -79,7 +79,7 @@ int instance_create(struct leader *l, uint32_t app, struct instance **ret)
 		i->watch[n].exit.fd = -1;
 	i->start_from = i->owner_node = -1;
 	i->fence_node = -1;
-	i->claimed_at = -1;
+	i->adrift_since = -1;
 	i->unsure_until = DEADLINE_NEVER;
 	i->take_back = i->policy.flags & POLICY_TAKE_BACK;
 	i->first_role = i->shm->first_role;
@@ -323,22 +323,29 @@ static void check_times(struct instance *i, struct child *c)
 	child_kill(c);
 }
 
+/* In the middle of a move that it does not drive: it owns and has not begun, or another has gone on in its place. */
+static bool is_adrift(struct instance *i, const struct child *lead, struct control c)
+{
+	if (c.phase != PHASE_DOWN && c.owner == handle_slot(lead->handle))
+		return c.phase == PHASE_MOVING || c.phase == PHASE_RECOVERING;
+	return atom_load_acquire(&shm_slot(i->leader->shm, handle_slot(lead->handle))->ready) == WORKER_STARTING;
+}
+
 /*
- * When the lead child should have begun a move at the latest: with what it was asked for, or after a claim of its
- * own, which comes first; -1: never.
+ * When the lead child should have begun a move, or let go of one, at the latest: with what it was asked for, or by its
+ * own decision, which comes first; -1: never.
  */
 static int64_t begins_by(struct instance *i, const struct child *lead)
 {
 	struct control c = control_unpack(atom_load_acquire(&i->shm->control));
-	bool owns = c.phase != PHASE_DOWN && c.owner == handle_slot(lead->handle);
 
-	if (owns && (c.phase == PHASE_MOVING || c.phase == PHASE_RECOVERING)) {
-		if (i->claimed_at < 0)
-			i->claimed_at = i->leader->now;
-		return deadline_from(i->claimed_at, i->policy.step_timeout);
+	if (is_adrift(i, lead, c)) {
+		if (i->adrift_since < 0)
+			i->adrift_since = i->leader->now;
+		return deadline_from(i->adrift_since, i->policy.step_timeout);
 	}
-	i->claimed_at = -1;
-	if (owns)
+	i->adrift_since = -1;
+	if (c.phase != PHASE_DOWN && c.owner == handle_slot(lead->handle))
 		return DEADLINE_NEVER;
 	return deadline_min(i->asked ? i->ask_until : DEADLINE_NEVER,
 	                    i->guest.active && i->guest.sent ? i->guest.until : DEADLINE_NEVER);
@@ -366,7 +373,7 @@ static void check_driver(struct instance *i)
 	int64_t deadline = move_deadline(l->shm, i->app);
 
 	if (!lead->pid || !lead->handle) {
-		i->claimed_at = -1;
+		i->adrift_since = -1;
 		return;
 	}
 	if (m.slot != handle_slot(lead->handle)) {
@@ -374,12 +381,12 @@ static void check_driver(struct instance *i)
 		if (!i->served)
 			loop_again(l, l->now + i->policy.step_timeout);
 		if (deadline >= 0 && l->now >= deadline)
-			end_lead(i, "begin to start", "");
+			end_lead(i, i->adrift_since < 0 ? "begin to start" : "go on with its move", "");
 		else
 			loop_again(l, deadline);
 		return;
 	}
-	i->ask_until = i->guest.until = i->claimed_at = DEADLINE_NEVER; /* it has begun */
+	i->ask_until = i->guest.until = i->adrift_since = DEADLINE_NEVER; /* it has begun */
 	deadline += DELAY_FIRST / 2;
 	if (l->now < deadline)
 		loop_again(l, deadline);

@@ -129,7 +129,7 @@ struct instance {
 	struct watched watch[SHM_NODES_MAX + 1]; /* who stands by or serves there; last: the owner, if none of those */
 	int64_t ask_after; /* a start that was refused is not asked for again before */
 	int64_t ask_until; /* one that was asked for has begun by then */
-	int64_t claimed_at; /* the lead child owns, and drives no move yet: since when; -1: it does not */
+	int64_t adrift_since; /* since when the lead child is in a move that it does not drive; -1: it is not */
 	int64_t noticed, claim_began, claim_ended,
 		spawn_began; /* of the failover or takeover under way; 0: none */
 	bool stop_old;       /* the stop under way is the last step of a takeover: */

@@ -48,4 +48,24 @@ story_it_is_not_the_heir() {
 	dies
 }
 
+retried() { "$HEIR" takeover --timeout 5s svc "$1" > /dev/null 2>&1; } # NODE: while the driver before is waited for
+
+# It claimed, and hangs in its phase; its leader is stopped, and others go on without both. Invariants 2 and 6.
+story_a_claimer_hangs_and_is_taken_over_from() {
+	NODES='a, b, c' service 'start_phases: [start, switch, go, stop_old], step_timeout: 1s'
+	local hung
+	hung=$(whereis svc@b .pid)
+	call svc 'add 5' > /dev/null
+	at phase_go.b once hang
+	stop "$(leader b)"
+	kill -KILL "$(owner svc)"
+	wait_event 'phase_go b.*'
+	until_true 'c takes over' retried c
+	expect 'a call' "$(call --timeout 6s svc 'add 1')" 6
+	resume "$(leader b)"
+	ends "$hung"
+	until_true 'b has a standby again' is_instance b standby
+}
+is_instance() { [ "$(instance svc "$1")" = "$2" ]; } # NODE STATE
+
 run_stories "$@"
