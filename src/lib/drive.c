@@ -306,6 +306,10 @@ static int do_stop_old(struct drive *d)
 
 	if (d->switched) /* done by the old node's leader, when it sees that the application is served here */
 		return 0;
+	if (d->from == d->h->run->node + 1) { /* dead, as its role is this process's, which the leader would stop */
+		d->stopped_old = true;
+		return 0;
+	}
 	if (!leader)
 		return HEIR_EDEAD;
 	rc = ask(d->h, leader, &r, limit_of(d, STEP_STOP_OLD), NULL);

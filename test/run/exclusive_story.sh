@@ -151,6 +151,29 @@ story_a_failover_starts_after_the_confirmation_too() {
 
 # The same where a program that knows nothing of heir comes first, and the leader drives: what was stopped is
 # started again, and not taken to serve still.
+# Held by its leader, to be started again there. The target asks for no end of what is dead: that leader, which is
+# stopped here, would end the target itself.
+story_to_the_node_of_a_dead_owner() {
+	service 'takeover: exclusive' 'state: 4KiB, on_death: restart' '--lock, lock'
+	local leader
+	leader=$(leader a)
+	call svc 'add 5' > /dev/null
+	forget_events
+	at init.a block
+	kill -KILL "$(owner svc)"
+	wait_event 'init a.*'
+	stop "$leader"
+	allow init.a
+	until_true 'its successor has attached' is_live svc@a
+	expect 'takeover' "$(heir takeover --json --timeout 10s svc a | jq -r .result)" done
+	expect 'the counter' "$(call svc get)" 5
+	resume "$leader"
+	wait_protected svc
+	never_locked_twice
+	expect 'served by' "$(app_node svc)" a
+}
+is_live() { [ "$(whereis "$1" .state)" = live ]; } # NAME
+
 story_a_led_target_that_fails_leaves_it_to_the_former_node() {
 	config <<-END
 		applications:
