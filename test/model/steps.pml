@@ -28,7 +28,8 @@
  *   4 served       when nothing can move any more and a node is able, an owner that is able serves; and no
  *                  instance is left that was started and is not the owner
  *   5 untouched    a takeover that fails before the switch leaves the owner serving, unless it stopped it first: none
- *                  is told to stop but in HELD, for who drives by then, or once another serves
+ *                  is told to stop but in HELD, for who drives by then and is no part of it, or once another
+ *                  serves
  *   6 one driver   of two moves at once the first wins: no driver loses its place that lives and is not late
  *   8 ends         the state graph has no cycle, so every run ends
  *
@@ -39,8 +40,7 @@
  * What is not proved. What control.pml and mailbox.pml have: transactions, recovery, sleeping and wakes (here whoever
  * may act looks), weak memory. Instances of several children; moves that a leader drives itself (src/node/led.c);
  * giving up, intensity, policy; nodes that stop in order. A kill takes effect at once: who decides to and is stopped
- * may do it later all the same. A process that is stopped for ever in a step, and whose place was taken while its
- * leader was stopped too, is no orphan here: it is left, and ends itself should it go on.
+ * may do it later all the same.
  */
 
 /* ---- bounds ---------------------------------------------------------------------------------- */
@@ -109,6 +109,8 @@
 #define SWITCH_FIRST 16384	/* an exclusive list in the order of the other one: start, then stop_old */
 #define STALE_HOLD 32768	/* a leader stops for whoever asks, the move's driver or not */
 #define FENCE_UNASKED 65536	/* a driver whose place was taken ends who has started since */
+#define ADRIFT_KEPT 131072	/* a leader leaves its worker alone that is late and has lost its place */
+#define STOP_OWN 262144		/* a target asks its own leader to stop what is dead there */
 
 #ifndef MUTANT
 #define MUTANT 0
@@ -196,6 +198,7 @@ byte state[4];
 #define GIVE_BACK	21
 #define END		22
 #define RIVAL		23
+#define ASK_STOP	24
 byte at[4];
 
 /* struct drive */
@@ -527,6 +530,15 @@ proctype worker(byte i)
 	:: atomic {
 		runs(i) && at[i] == STOP_OLD ->
 			if
+			:: from[i] == i && !mutant(STOP_OWN) ->
+				stopped_old[i] = true; did[i] = did[i] | (1 << S_STOP_OLD);
+				rest[i] = rest[i] / 10; at[i] = STEP
+			:: else -> at[i] = ASK_STOP
+			fi
+	   }
+	:: atomic {
+		runs(i) && at[i] == ASK_STOP ->
+			if
 			:: lives(lfate[from[i]]) -> asks[from[i] * 4 + i] = me; answer[i] = 0; at[i] = ASKED
 			:: else -> stopped_old[i] = PHASE(word) != SERVING; at[i] = FAIL
 			fi
@@ -595,6 +607,8 @@ proctype worker(byte i)
 #define dead_here(i) \
 	(PHASE(word) != DOWN && NODE(OWNER(word)) == i && !is_leader(OWNER(word)) && !alive(OWNER(word)))
 #define ready(i)	(runs(i) && at[i] == IDLE && state[i] == STANDBY && request[i] == 0 && !stopping[i])
+/* To its leader it is one, too, while it is stopped or about to claim. */
+#define seems_ready(i)	(lives(fate[i]) && state[i] == STANDBY && request[i] == 0 && !stopping[i])
 #define other_ready(i) \
 	((i != 1 && fate[1] == RUNNING && state[1] == STANDBY) || \
 	(i != 2 && fate[2] == RUNNING && state[2] == STANDBY) || \
@@ -614,10 +628,11 @@ proctype leader(byte i)
 			inc[i]++; assert(inc[i] < INC_LAST); fate[i] = RUNNING; state[i] = STANDBY; yielded[i] = false
 	   }
 
-	/* instance.c: check_driver(), begins_by(), stop_one(); watchdog.c */
+	/* instance.c: check_driver(), is_adrift(), begins_by(), stop_one(); watchdog.c */
 	:: atomic {
 		leads(i) && stopped(fate[i]) && !mutant(LATE_UNKILLED) &&
-		(move_is_mine(i) || owns(i) || tell[i] || request[i] != 0) -> end(i)
+		(move_is_mine(i) || owns(i) || tell[i] || request[i] != 0 ||
+		(state[i] == STARTING && !mutant(ADRIFT_KEPT))) -> end(i)
 	   }
 
 	/* instance.c: stop_one(): busy with a move of its own at its shutdown time */
@@ -654,7 +669,7 @@ proctype leader(byte i)
 			if
 			:: ((asks[i * 4 + k] == driver && alive(driver)) || mutant(STALE_HOLD)) && yields[i] == 0 &&
 			   (PHASE(word) == SERVING || PHASE(word) == HELD) && (OWNER(word) == me || dead_here(i)) ->
-				check(5, asks[i * 4 + k] == driver && alive(driver));
+				check(5, asks[i * 4 + k] == driver && alive(driver) && k != i);
 				if
 				:: PHASE(word) == SERVING && !mutant(STOP_UNHELD) ->
 					word = next(word, HELD, OWNER(word))
@@ -692,12 +707,12 @@ proctype leader(byte i)
 			word = next(word, HELD, OWNER(word))
 	   }
 	:: atomic {
-		leads(i) && dead_here(i) && PHASE(word) != SERVING && ready(i) && !bell[i] && !waited(driver) ->
+		leads(i) && dead_here(i) && PHASE(word) != SERVING && seems_ready(i) && !bell[i] && !waited(driver) ->
 			request[i] = (PHASE(word) == HELD && !yielded[i] -> LOCAL : FAILOVER)
 	   }
 	/* appstep.c: none(): DO_START as type normal */
 	:: atomic {
-		leads(i) && PHASE(word) == DOWN && ready(i) && !waited(driver) && best(i) -> request[i] = NORMAL
+		leads(i) && PHASE(word) == DOWN && seems_ready(i) && !waited(driver) && best(i) -> request[i] = NORMAL
 	   }
 	/* appstep.c: dead_elsewhere(): DO_ACQUIRE; leader(): DO_START */
 	:: atomic {
@@ -707,7 +722,7 @@ proctype leader(byte i)
 			word = next(word, MOVING, leader_of(i))
 	   }
 	:: atomic {
-		leads(i) && OWNER(word) == leader_of(i) && ready(i) && !bell[i] && !waited(driver) ->
+		leads(i) && OWNER(word) == leader_of(i) && seems_ready(i) && !bell[i] && !waited(driver) ->
 			request[i] = FAILOVER
 	   }
 	/* ask.c: advance_guest() */
@@ -767,7 +782,7 @@ proctype command()
 #define able(i)		(leads(i) && (runs(i) || (fate[i] == ABSENT && inc[i] < INC_LAST)))
 #define served		(PHASE(word) == SERVING && alive(OWNER(word)) && fate[NODE(OWNER(word))] == RUNNING && \
 			holds[NODE(OWNER(word))] && state[NODE(OWNER(word))] == SERVES)
-#define orphan(i)	(leads(i) && runs(i) && holds[i] && OWNER(word) != worker_of(i))
+#define orphan(i)	(leads(i) && lives(fate[i]) && holds[i] && OWNER(word) != worker_of(i))
 
 proctype at_rest()
 {
