@@ -252,6 +252,7 @@ int heir_abort(heir_t *h);
  * The domain as a whole. Read from the segment alone: works while every leader is stopped.
  */
 enum heir_instance_state { HEIR_ABSENT, HEIR_STANDBY, HEIR_STARTING, HEIR_RUNNING, HEIR_STOPPING };
+/* MOVING: served again soon; DOWN: nobody sees to that, be it that all processes of the domain have died. */
 enum heir_app_state { HEIR_APP_DOWN, HEIR_APP_STARTING, HEIR_APP_RUNNING, HEIR_APP_MOVING, HEIR_APP_FAILED };
 
 struct heir_child_status { char id[64]; pid_t pid; const char *state; uint32_t restarts; };

@@ -71,6 +71,7 @@ static int takeover_failed(struct cmd *cmd, heir_t *h, int error, const struct h
 			move->to, application, move->generation);
 		break;
 	case HEIR_EPERM: return not_permitted(cmd, h, application, node);
+	case HEIR_EDEAD: /* whoever was asked, until the time was over */
 	case HEIR_ENOTREADY:
 		cmd_say(cmd->out, "no instance of `%s` on node `%s` is ready to take over%s",
 			application, node,

@@ -101,7 +101,8 @@ static int once(heir_t *h, uint32_t app, uint32_t node, unsigned how, int64_t de
 	int owner_node = c.phase == PHASE_DOWN ? -1 : slot_place(&h->shm, c.owner).node, rc;
 	struct shm_node *from = owner_node >= 0 ? shm_node(&h->shm, (uint32_t)owner_node) : NULL;
 
-	if (c.phase == PHASE_SERVING && slot_place(&h->shm, c.owner).node == (int)node)
+	if (c.phase == PHASE_SERVING && owner_node == (int)node &&
+	    !handle_noticed(&h->shm, slot_handle(&h->shm, c.owner)))
 		return HEIR_EALREADY;
 	if (!to)
 		return HEIR_ENOTREADY;

@@ -15,6 +15,37 @@
 static const char *const child_names[] = {"absent", "starting", "running", "stopping", "restarting", "failed"};
 static const char *const node_names[] = {"down", "starting", "up", "stopping"};
 
+static bool is_led(const heir_t *h, uint32_t node)
+{
+	uint64_t leader = atom_load_acquire(&shm_node(&h->shm, node)->leader);
+
+	return leader && !handle_gone(&h->shm, leader);
+}
+
+/* Somebody sees to it that what has died is served again. */
+static bool is_led_anywhere(const heir_t *h)
+{
+	for (uint32_t n = 0; n < h->shm.limits.nodes; n++)
+		if (is_led(h, n))
+			return true;
+	return false;
+}
+
+static enum heir_app_state state_of(const heir_t *h, uint32_t index, struct control c, bool owner_lives)
+{
+	struct shm_app *a = shm_app(&h->shm, index);
+
+	if (c.phase == PHASE_DOWN)
+		return atom_load_acquire(&a->failed)       ? HEIR_APP_FAILED
+		       : move_driver_alive(&h->shm, index) ? HEIR_APP_STARTING
+							   : HEIR_APP_DOWN;
+	if (!owner_lives && !is_led_anywhere(h))
+		return HEIR_APP_DOWN;
+	if (c.phase == PHASE_SERVING && owner_lives)
+		return HEIR_APP_RUNNING;
+	return atom_load_acquire(&a->start) == 0 ? HEIR_APP_STARTING : HEIR_APP_MOVING;
+}
+
 /* The lead, and each role that a takeover would ask: one that is missing would fail its start. */
 static bool whole_standby(const heir_t *h, struct shm_app *a, uint32_t node)
 {
@@ -54,14 +85,19 @@ static void fill_instances(const heir_t *h, struct shm_app *a, struct control c,
 				i->state = HEIR_STANDBY;
 				s->is_protected |= i->permitted && c.phase == PHASE_SERVING;
 			}
-		} else if ((int)n == owner && c.phase == PHASE_SERVING) {
+		} else if ((int)n == owner && s->state == HEIR_APP_RUNNING) {
 			i->state = HEIR_RUNNING;
+		} else if (!is_led(h, n)) {
+			i->state = HEIR_ABSENT;
 		}
 	}
 }
 
+/* What a leader has written, as long as there is one: its children end with it. */
 static void fill_children(const heir_t *h, struct shm_app *a, uint32_t node, struct heir_app_status *s)
 {
+	bool led = is_led(h, node);
+
 	for (uint32_t i = 0; i < a->roles && i < 64; i++) {
 		struct shm_role *r = shm_role(&h->shm, a->first_role + i);
 		struct heir_child_status *c = &s->child[s->children];
@@ -71,8 +107,8 @@ static void fill_children(const heir_t *h, struct shm_app *a, uint32_t node, str
 			return;
 		w = atom_load_acquire(&r->child[node]);
 		TEXT_COPY(c->id, r->id);
-		c->pid = (pid_t)(w & 0xffffff);
-		c->state = child_names[(w >> 24 & 0xff) <= CHILD_FAILED ? w >> 24 & 0xff : 0];
+		c->pid = led ? (pid_t)(w & 0xffffff) : 0;
+		c->state = child_names[led && (w >> 24 & 0xff) <= CHILD_FAILED ? w >> 24 & 0xff : 0];
 		c->restarts = (uint32_t)(w >> 32);
 		s->children++;
 	}
@@ -83,22 +119,18 @@ static void fill_app(const heir_t *h, uint32_t index, struct heir_app_status *s)
 	struct shm_app *a = shm_app(&h->shm, index);
 	struct control c = control_unpack(atom_load_acquire(&a->control));
 	uint64_t start = atom_load_acquire(&a->start);
+	uint64_t owner = c.phase == PHASE_DOWN ? 0 : slot_handle(&h->shm, c.owner);
 	int node = c.phase == PHASE_DOWN ? -1 : slot_place(&h->shm, c.owner).node;
 
 	memset(s, 0, sizeof(*s));
 	TEXT_COPY(s->name, a->name);
 	s->generation = c.generation;
 	s->start_type = start >> 56 <= HEIR_LOCAL ? (enum heir_start_type)(start >> 56) : 0;
+	s->state = state_of(h, index, c, owner && !handle_noticed(&h->shm, owner));
+	if (s->state == HEIR_APP_DOWN) /* also: was served there, and nobody is left */
+		node = -1;
 	if (node >= 0 && shm_node(&h->shm, (uint32_t)node))
 		TEXT_COPY(s->node, shm_node(&h->shm, (uint32_t)node)->name);
-	if (c.phase == PHASE_DOWN)
-		s->state = atom_load_acquire(&a->failed)       ? HEIR_APP_FAILED
-			   : move_driver_alive(&h->shm, index) ? HEIR_APP_STARTING
-							       : HEIR_APP_DOWN;
-	else
-		s->state = c.phase == PHASE_SERVING ? HEIR_APP_RUNNING :
-		           start == 0               ? HEIR_APP_STARTING :
-		                                      HEIR_APP_MOVING;
 	fill_instances(h, a, c, s);
 	if (node >= 0 && (uint32_t)node < h->shm.limits.nodes)
 		fill_children(h, a, (uint32_t)node, s);

@@ -215,6 +215,11 @@ story_everything_is_killed_and_the_state_is_adopted() {
 	# shellcheck disable=SC2046
 	kill -KILL $(marked_pids)
 	until_true 'all are gone' nobody_left
+	expect 'its state' "$(app svc '"\(.state) \(.node) \(.protected)"')" 'down null false'
+	expect 'its instances' "$(app svc '[.instances[].state] | unique | join(" ")')" absent
+	expect_exit 3 "$HEIR" status svc
+	expect_exit 1 "$HEIR" takeover --timeout 300ms svc a
+	expect_match 'a takeover' "$OUT" '*the node is not running*'
 	allow marked
 	: > "$DIR/up.log"
 	up
