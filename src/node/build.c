@@ -24,6 +24,7 @@
 #include "heir.h"
 #include "name/names.h"
 #include "proc/slot.h"
+#include "proc/verify.h"
 #include "state/state.h"
 
 #define CONF_EXTRA 4096u /* that a reload may add, beside as much again */
@@ -263,9 +264,9 @@ static int explain(int rc, const char *domain)
 		break;
 	case HEIR_ECORRUPT:
 	case HEIR_EFOREIGN:
-		log_error(
-			"domain %s: %s; if nothing of it runs, remove it with `heir up --discard`",
-			domain, heir_strerror(rc));
+		log_error("domain %s: %s; `heir fsck -d %s` says more; if nothing of it runs, remove it with "
+		          "`heir up --discard`",
+		          domain, heir_strerror(rc), domain);
 		break;
 	case -ENOSPC:
 		log_error("domain %s does not fit into /dev/shm: make room there, or lower limits "
@@ -281,6 +282,35 @@ static int explain(int rc, const char *domain)
 		log_error("domain %s: %s", domain, heir_strerror(rc));
 	}
 	return rc;
+}
+
+static bool is_deserted(const struct shm *shm)
+{
+	for (uint32_t i = 1; i < shm->limits.slots; i++) {
+		uint64_t handle = slot_handle(shm, i);
+
+		if (handle && !handle_gone(shm, handle))
+			return false;
+	}
+	return true;
+}
+
+static int say_damage(const struct heir_finding *finding, void *arg)
+{
+	const char *domain = arg;
+
+	if (finding->kind == HEIR_DAMAGE)
+		log_error("domain %s: %s %u: %s", domain, finding->part, (unsigned)finding->index, finding->what);
+	return finding->kind == HEIR_DAMAGE ? HEIR_ECORRUPT : 0; /* one is enough: `heir fsck` has them all */
+}
+
+/* With nobody there who has something in hand, what is wrong stays wrong. */
+static int check_deserted(const struct shm *shm, const char *domain)
+{
+	struct heir_check check;
+	int rc = is_deserted(shm) ? verify(shm, VERIFY_STATE, say_damage, (void *)(uintptr_t)domain, &check) : 0;
+
+	return rc ? explain(rc, domain) : 0;
 }
 
 static int check_same(const struct shm *shm, const struct conf *given, const char *domain)
@@ -304,6 +334,8 @@ static int find(const char *domain, const struct conf *given, struct conf **ret)
 	if (rc)
 		return explain(rc, domain);
 	rc = check_same(&shm, given, domain);
+	if (rc == 0)
+		rc = check_deserted(&shm, domain);
 	if (rc == 0 && (rc = enact_load(&shm, ret, &(uint32_t){0})))
 		explain(rc, domain);
 	shm_detach(&shm);
@@ -428,17 +460,6 @@ void build_unlink(const struct shm *shm)
 	unlock_domain(lock, fd);
 }
 
-static bool is_deserted(const struct shm *shm)
-{
-	for (uint32_t i = 1; i < shm->limits.slots; i++) {
-		uint64_t handle = slot_handle(shm, i);
-
-		if (handle && !handle_gone(shm, handle))
-			return false;
-	}
-	return true;
-}
-
 void build_abandon(const char *domain)
 {
 	struct shm shm;
@@ -448,17 +469,6 @@ void build_abandon(const char *domain)
 	if (is_deserted(&shm))
 		build_unlink(&shm);
 	shm_detach(&shm);
-}
-
-static bool anybody_lives(const struct shm *shm)
-{
-	for (uint32_t i = 1; i < shm->limits.slots; i++) {
-		uint64_t h = slot_handle(shm, i);
-
-		if (h && !handle_gone(shm, h))
-			return true;
-	}
-	return false;
 }
 
 static int discard(const char *domain)
@@ -473,7 +483,7 @@ static int discard(const char *domain)
 	if (fd < 0)
 		return explain(fd, domain);
 	if (shm_attach(&shm, domain, 0) == 0) {
-		if (anybody_lives(&shm)) {
+		if (!is_deserted(&shm)) {
 			log_error("domain %s is in use: stop it with `heir down -d %s`", domain,
 			          domain);
 			rc = HEIR_EBUSY;

@@ -176,6 +176,8 @@ static void damage(off_t at)
 
 static void test_damaged(void **state)
 {
+	heir_t *h;
+
 	(void)state;
 	assert_int_equal(make(file, NULL), BUILD_MADE);
 	damage((off_t)offsetof(struct shm_head, limits));
@@ -184,6 +186,14 @@ static void test_damaged(void **state)
 	assert_int_equal(make(file, NULL), BUILD_MADE);
 	damage((off_t)offsetof(struct shm_head, signature));
 	assert_int_equal(make(file, NULL), HEIR_ELAYOUT);
+	assert_int_equal(build_discard(NULL, domain), 0);
+	/* Behind the gate: found where nobody is alive, and not looked for among those who are at work. */
+	assert_int_equal(make(file, NULL), BUILD_MADE);
+	assert_int_equal(heir_open(domain, 0, &h), 0);
+	damage((const char *)&shm_app(&h->shm, 0)->control - (const char *)h->shm.base);
+	assert_int_equal(make(file, NULL), BUILD_FOUND);
+	heir_close(h);
+	assert_int_equal(make(file, NULL), HEIR_ECORRUPT);
 	assert_int_equal(build_discard(NULL, domain), 0);
 }
 

@@ -226,6 +226,7 @@ story_everything_is_killed_and_the_state_is_adopted() {
 	wait_protected svc
 	until_true 'what was accepted is handled, once' counts 105
 }
+is_beyond() { [ "$(app svc .generation)" -gt "$1" ]; } # GENERATION
 nobody_left() { [ -z "$(marked_pids)" ]; }
 counts() { [ "$(call svc get)" = "$1" ]; }
 
@@ -235,12 +236,14 @@ story_a_node_that_is_back_first_goes_on() {
 	service
 	heir takeover svc b > /dev/null
 	call svc 'add 5' > /dev/null
+	local generation
+	generation=$(app svc .generation)
 	# shellcheck disable=SC2046
 	kill -KILL $(marked_pids)
 	until_true 'all are gone' nobody_left
 	at init.b block
 	background "$HEIR" node -d "$DOMAIN" b
-	until_true 'b holds it' is_state svc moving
+	until_true 'b holds it' is_beyond "$generation"
 	: > "$DIR/up.log"
 	start_up
 	until_true 'a stands by' stands_by a
