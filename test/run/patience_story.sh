@@ -12,7 +12,6 @@ told() { expect "the leader of $1" "$(call "heir@$1" "$2")" ok; }
 result() { moves svc 'map(select(.kind == "takeover"))[0] | "\(.to) \(.result)"'; } # of the last takeover
 call_soon() { call --timeout 5s "$@"; }
 is_on() { [ "$(app_node svc 2> /dev/null)" = "$1" ]; }
-holds() { [ "$(app svc .state 2> /dev/null)" = moving ]; }
 
 # Both of a node: nothing ends the one for what it does not do.
 stop_node() { # NODE WORKER
