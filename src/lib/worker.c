@@ -39,12 +39,12 @@ void worker_state(heir_t *h, enum worker_state state)
 }
 
 /*
- * Those who wait for answers come first: leaders would take their processors. Should this process die before it
- * has told them, its death does.
+ * Those who wait for answers come first, and the instance's other children, who answer as well: the old owner, standbys
+ * and leaders would take their processors. Should this process die before it has told them, its death does.
  */
 void worker_announce(heir_t *h)
 {
-	app_wake(&h->shm, h->run->app);
+	app_wake_instance(&h->shm, h->run->app, h->self);
 	h->run->announce_at = clock_ns() + ANNOUNCE_NS;
 }
 
@@ -464,48 +464,49 @@ static unsigned life_word(heir_t *h, struct wait_word *w, uint32_t slot, unsigne
 	return 1;
 }
 
-/*
- * Of those that may switch: who does tells nobody before it serves, as that would be on the path of a takeover. Who is
- * dead by now is no news; has it switched before, the control word has changed.
- */
-static unsigned targets_to_watch(heir_t *h, struct control c, unsigned which, struct wait_word *w, bool *news)
-{
-	struct shm_role *role = shm_role(&h->shm, (uint32_t)h->place.role);
-	unsigned n = 0;
-
-	for (uint32_t node = 0; node < h->shm.limits.nodes && node < SHM_NODES_MAX; node++) {
-		uint32_t slot = handle_slot(atom_load_acquire(&role->candidate[node]));
-
-		if (slot && slot != h->slot && slot != c.owner && slot != c.heir)
-			n += life_word(h, &w[n], slot, which, true, news);
-	}
-	return n;
-}
-
-static bool is_same_owner(struct control a, struct control b)
-{
-	return a.owner == b.owner && a.generation == b.generation;
-}
-
-/*
- * A standby sleeps on the lives of the owner, the owner's leader, of whoever is named to go first, and of whoever may
- * be the owner without a word.
- */
-static unsigned lives_to_watch(heir_t *h, struct control c, struct wait_word *w, bool *news)
+/* A standby sleeps on the lives of the owner, the owner's leader, and of whoever is named to go first. */
+static unsigned watch_owner(heir_t *h, struct control c, unsigned which, struct wait_word *w, bool *news)
 {
 	struct worker_run *run = h->run;
-	unsigned which = c.heir == h->slot ? LIFE_HEIR : LIFE_SPARE0 + (run->node & 1), n = 0;
+	unsigned n = 0;
 
 	n += life_word(h, &w[n], c.owner, which, run->saw.owner, news);
 	n += life_word(h, &w[n], handle_slot(leader_of(h, c.owner)), which, run->saw.leader, news);
 	if (c.heir && c.heir != h->slot)
 		n += life_word(h, &w[n], c.heir, which, run->saw.heir, news);
-	n += targets_to_watch(h, c, which, &w[n], news);
-	*news |= !is_same_owner(c, control_unpack(atom_load_acquire(&worker_app(h)->control))); /* after the lives */
 	*news |= !run->saw.dying && is_dying(h, c.owner);
 	*news |= !run->saw.absent && instance_of(h, c.owner) == INSTANCE_ABSENT;
 	*news |= run->saw.in_force != in_force_generation(in_force_load(&h->shm));
 	return n;
+}
+
+/*
+ * And of those that may switch: who does tells nobody until it has served for a moment, as that would be on the path of
+ * a takeover. Who is dead by now is no news; had it switched before, the control word would have changed.
+ */
+static unsigned watch_targets(heir_t *h, struct control c, unsigned which, struct wait_word *w, bool *news)
+{
+	struct shm_role *role = shm_role(&h->shm, (uint32_t)h->place.role);
+	struct control now;
+	unsigned n = 0;
+
+	for (uint32_t node = 0; node < h->shm.limits.nodes && node < SHM_NODES_MAX; node++) {
+		uint32_t slot = handle_slot(atom_load_acquire(&role->candidate[node]));
+
+		if (slot && slot != h->slot && (c.phase == PHASE_DOWN || (slot != c.owner && slot != c.heir)))
+			n += life_word(h, &w[n], slot, which, true, news);
+	}
+	now = control_unpack(atom_load_acquire(&worker_app(h)->control)); /* after the lives */
+	*news |= now.owner != c.owner || now.generation != c.generation;
+	return n;
+}
+
+static unsigned lives_to_watch(heir_t *h, struct control c, struct wait_word *w, bool *news)
+{
+	unsigned which = c.heir == h->slot ? LIFE_HEIR : LIFE_SPARE0 + (h->run->node & 1);
+	unsigned n = c.phase == PHASE_DOWN ? 0 : watch_owner(h, c, which, w, news);
+
+	return n + watch_targets(h, c, which, &w[n], news);
 }
 
 /* What this worker sleeps on beside its doorbell, given the control word it has just acted upon. */
@@ -517,7 +518,7 @@ static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w, bool *
 
 	if (run->state == WORKER_SERVING && run->wanted)
 		w[n++] = (struct wait_word){control_commit_futex(&worker_app(h)->control), (uint32_t)(word >> 32)};
-	else if (run->state == WORKER_STANDBY && run->lead && c.phase != PHASE_DOWN && c.owner != h->slot)
+	else if (run->state == WORKER_STANDBY && run->lead && (c.phase == PHASE_DOWN || c.owner != h->slot))
 		n += lives_to_watch(h, c, w, news);
 	return n;
 }

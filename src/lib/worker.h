@@ -44,7 +44,7 @@ struct worker_run {
 void worker_finish(heir_t *h); /* no worker: nothing */
 void worker_state(heir_t *h, enum worker_state state);
 struct shm_app *worker_app(heir_t *h);
-/* Tell those who follow the application now, and leaders, for whom nothing is urgent, a moment later. */
+/* Tell the instance's other children now, and all others, for whom nothing is urgent, a moment later. */
 void worker_announce(heir_t *h);
 
 /* drive.c. Each ends with the application served by this process, or not, and says so in *ret. */

@@ -18,22 +18,33 @@
 
 #define FENCE_TIMEOUT INT64_C(2000000000)
 
-void app_wake(const struct shm *shm, uint32_t app)
+/* Of one node, or of all (-1); not `me`. */
+static void wake_candidates(const struct shm *shm, uint32_t app, int node, uint64_t me)
 {
 	struct shm_app *a = shm_app(shm, app);
 
-	control_wake_generation(&a->control);
 	for (uint32_t i = 0; i < a->roles && i < SHM_APP_ROLES_MAX; i++) {
 		struct shm_role *role = shm_role(shm, a->first_role + i);
 
 		for (uint32_t n = 0; role && n < shm->limits.nodes; n++) {
 			/* seq_cst, behind the change: pairs with register_candidate() and the look that follows it */
-			uint64_t handle = atom_load_seq(&role->candidate[n]);
+			uint64_t handle = node < 0 || n == (uint32_t)node ? atom_load_seq(&role->candidate[n]) : 0;
 
-			if (handle && handle_alive(shm, handle))
+			if (handle && handle != me && handle_alive(shm, handle))
 				doorbell_ring(shm, handle_slot(handle));
 		}
 	}
+}
+
+void app_wake_instance(const struct shm *shm, uint32_t app, uint64_t me)
+{
+	wake_candidates(shm, app, slot_place(shm, handle_slot(me)).node, me);
+}
+
+void app_wake(const struct shm *shm, uint32_t app)
+{
+	control_wake_generation(&shm_app(shm, app)->control);
+	wake_candidates(shm, app, -1, 0);
 }
 
 void app_changed(const struct shm *shm, uint32_t app)

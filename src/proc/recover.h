@@ -55,6 +55,8 @@ int app_release(const struct shm *shm, uint32_t app, uint64_t me);
  */
 int app_serve(const struct shm *shm, uint32_t app, uint64_t me, uint32_t type, uint32_t from, uint32_t *ret_generation);
 int app_give_back(const struct shm *shm, uint32_t app, uint64_t me, uint64_t to);
+/* The other processes of this one's instance look again. */
+void app_wake_instance(const struct shm *shm, uint32_t app, uint64_t me);
 /* Its processes on all nodes, and who waits for its control word to change, look again. */
 void app_wake(const struct shm *shm, uint32_t app);
 /* Leaders as well: something about the application changed (control word, readiness, a leader's view of it). */

@@ -394,12 +394,20 @@ static bool stuck(void)
 	return true;
 }
 
-/*
- * What has changed was told, with one exception: a new owner tells those who follow the application a moment later
- * than its first callers (worker_announce).
- */
+/* A new owner tells those who follow the application a moment later than its first callers (worker_announce). */
+static bool is_still_to_tell(void)
+{
+	for (unsigned i = 1; i < ACTORS; i++)
+		if (is_worker(i) && actor_state(i) == ACTOR_BLOCKED && runs[i].announce_at >= 0)
+			return true;
+	return false;
+}
+
+/* What has changed was told. */
 static void all_was_told(void)
 {
+	if (is_still_to_tell())
+		return;
 	for (unsigned i = 1; i < ACTORS; i++)
 		if (actor_state(i) == ACTOR_BLOCKED)
 			MUST(!sim_oversleeps(i, NULL));

@@ -237,10 +237,10 @@ story_a_node_that_is_back_first_goes_on() {
 	heir takeover svc b > /dev/null
 	call svc 'add 5' > /dev/null
 	local generation
-	generation=$(app svc .generation)
 	# shellcheck disable=SC2046
 	kill -KILL $(marked_pids)
 	until_true 'all are gone' nobody_left
+	generation=$(app svc .generation)
 	at init.b block
 	background "$HEIR" node -d "$DOMAIN" b
 	until_true 'b holds it' is_beyond "$generation"
