@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * What a move goes through for the first time in this process is touched beforehand, so that few page faults are on its
- * path: its trace, its mailbox, some cells, this library's code, the stack. No more than that: each page that a process
- * has mapped makes its end longer, and where the standby is woken on the dying one's processor, it waits for that end.
+ * path: its application, its trace, its mailbox, some cells, this library's code, the stack. No more than that: each
+ * page that a process has mapped makes its end longer, and where the standby is woken on the dying one's processor, it
+ * waits for that end.
  */
 #include <link.h>
 #include <sys/mman.h>
@@ -55,6 +56,7 @@ void warm_path(heir_t *h)
 	size_t cells = (size_t)s->limits.cells * s->cell_stride;
 	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
 
+	touch(worker_app(h), sizeof(struct shm_app));
 	touch(shm_trace(s, h->slot), s->trace_stride);
 	touch(shm_ring(s, (uint32_t)h->place.role), s->ring_entries * sizeof(atom64));
 	touch(s->cells, cells < CELLS_MOST ? cells : CELLS_MOST);
