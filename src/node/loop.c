@@ -226,6 +226,8 @@ static void watch_instance(struct leader *l, struct instance *i)
 		if (there == owner)
 			owner = 0;
 	}
+	if (owner == instance_lead(i)->handle) /* a child's end is told already; what it leaves is watched then */
+		owner = 0;
 	watch(l, &i->watch[SHM_NODES_MAX], owner);
 }
 

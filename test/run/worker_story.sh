@@ -17,6 +17,17 @@ story_an_old_owner_that_dies_while_it_stops() {
 	done
 }
 
+# Its life words stand, as if it lived: the kernel says by its pidfd that it does not, to its own leader or another's.
+story_a_death_without_notice() {
+	NODES=${1:-a} service "standby: ${2:-cold}, yield_timeout: 200ms"
+	call svc 'add 5' > /dev/null
+	at marked once vanish
+	background "$HEIR" call --timeout 15s svc 'add 1'
+	finished "$JOB" || fail "call: $OUT"
+	expect 'its answer' "$OUT" 6
+}
+story_a_death_without_notice_beside_a_standby() { story_a_death_without_notice 'a, b' hot; }
+
 files_of() { sed -n 's/^Max open files *\([0-9]*\) .*/\1/p' "/proc/$1/limits"; } # PID
 
 # A leader watches many processes, and raises its own limit of descriptors; a worker has the one that `heir up` had.
