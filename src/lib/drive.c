@@ -306,10 +306,6 @@ static int do_stop_old(struct drive *d)
 
 	if (d->switched) /* done by the old node's leader, when it sees that the application is served here */
 		return 0;
-	if (d->from == d->h->run->node + 1) { /* dead, as its role is this process's, which the leader would stop */
-		d->stopped_old = true;
-		return 0;
-	}
 	if (!leader)
 		return HEIR_EDEAD;
 	rc = ask(d->h, leader, &r, limit_of(d, STEP_STOP_OLD), NULL);
@@ -564,6 +560,8 @@ void drive_takeover(heir_t *h, const struct request *request, struct reply *ret)
 		rc = HEIR_EGENERATION;
 	else if (!(atom_load_relaxed(&a->permitted) >> h->run->node & 1))
 		rc = HEIR_EPERM;
+	else if (owner_node(h, c) == h->run->node + 1) /* dead, or the leader: started here by that one */
+		rc = HEIR_EBUSY, winner.to = h->run->node + 1;
 	else
 		rc = move_begin(&h->shm, h->run->app, h->self, HEIR_TAKEOVER, owner_node(h, c),
 				h->run->node + 1, &winner);

@@ -203,8 +203,10 @@ static void acquire(struct instance *i, const struct seen *s, enum app_start typ
 	i->start_from = type == APP_FAILOVER ? s->owner_node : -1;
 	i->yielded = false;
 	i->owner_node = -1;
-	if (s->owner_node >= 0) /* what a dead leader left goes first */
+	if (s->owner_node >= 0) { /* what a dead leader left goes first */
+		i->fenced |= UINT64_C(1) << s->owner_node;
 		remains_fence(i, s->owner_node);
+	}
 	app_changed(l->shm, i->app);
 	if (type == APP_FAILOVER)
 		log_note("%s fails over from %s to %s", i->conf->name, node_name(l, s->owner_node),
@@ -277,33 +279,62 @@ static void stop(struct instance *i, const struct seen *s, enum stop_how how)
 	end_stop_old(i);
 }
 
-/*
- * What a dead leader left of the owner's instance is killed once the application is this node's,
- * and nothing is spawned before it is gone; a leader that lives does it itself. The path of a
- * standby that has claimed is not touched by this.
- */
-static void note_other(struct instance *i, const struct seen *s, bool mine)
+/* Who led the owner's node when that was last seen alive: another leader of it by now has not run it. */
+static void note_owner(struct instance *i, const struct seen *s)
 {
 	struct leader *l = i->leader;
 
-	if (!mine && s->owner_node >= 0 && s->owner_node != (int)l->node) {
-		if (s->view.owner == OWNER_OTHER)
-			i->owner_leader = atom_load_acquire(
-				&shm_node(l->shm, (uint32_t)s->owner_node)->leader);
-		else if (i->owner_node != s->owner_node)
-			i->owner_leader = 0;
-		i->owner_node = s->owner_node;
-	}
-	if (!mine || i->owner_node < 0)
+	if (s->owner_node < 0 || s->owner_node == (int)l->node)
 		return;
-	/* It may die over that, or later. Dying, its life words fall one by one; else its pidfd tells. */
-	if (i->owner_leader && !handle_gone(l->shm, i->owner_leader)) {
-		if (handle_noticed(l->shm, i->owner_leader))
+	if (s->view.owner == OWNER_OTHER)
+		i->owner_leader = atom_load_acquire(&shm_node(l->shm, (uint32_t)s->owner_node)->leader);
+	else if (i->owner_node != s->owner_node)
+		i->owner_leader = 0;
+	i->owner_node = s->owner_node;
+}
+
+static bool has_children_written(const struct instance *i, uint32_t node)
+{
+	for (uint32_t k = 0; k < i->count; k++)
+		if (atom_load_relaxed(&shm_role(i->leader->shm, i->first_role + k)->child[node]) & 0xffffff)
+			return true;
+	return false;
+}
+
+/* Of that node's instance there may be processes that no leader ends: the one that has run them is dead. */
+static bool is_left_behind(struct instance *i, uint32_t node)
+{
+	struct leader *l = i->leader;
+	uint64_t leader = atom_load_acquire(&shm_node(l->shm, node)->leader);
+	uint64_t bit = UINT64_C(1) << node;
+
+	if (leader && !handle_gone(l->shm, leader)) {
+		if (handle_noticed(l->shm, leader)) /* its life words fall one by one */
 			loop_again(l, l->now + SOON);
-		return;
+		if ((int)node != i->owner_node || !i->owner_leader || leader == i->owner_leader)
+			i->fenced &= ~bit;
+		return (int)node == i->owner_node && i->owner_leader && leader != i->owner_leader && !(i->fenced & bit);
 	}
-	remains_fence(i, i->owner_node);
-	i->owner_node = -1;
+	return !(i->fenced & bit) && ((int)node == i->owner_node || has_children_written(i, node));
+}
+
+/*
+ * What dead leaders left of the application is killed once it is this node's, by whatever way it came here, and nothing
+ * is spawned before it is gone; a leader that lives does it itself. The path of a standby that has claimed is not
+ * touched by this.
+ */
+static void fence_remains(struct instance *i)
+{
+	struct leader *l = i->leader;
+
+	for (uint32_t n = 0; n < l->conf->node_count && i->fence_node < 0; n++) {
+		if (n == l->node || !is_left_behind(i, n))
+			continue;
+		i->fenced |= UINT64_C(1) << n;
+		remains_fence(i, (int)n);
+	}
+	if (i->fence_node < 0)
+		i->owner_node = -1;
 }
 
 static enum worker_state state_of_child(const struct instance *i, const struct child *c)
@@ -340,7 +371,12 @@ static void note(struct instance *i, const struct seen *s)
 	const struct app_view *v = &s->view;
 	bool mine = v->owner == OWNER_CHILD || v->owner == OWNER_LEADER;
 
-	note_other(i, s, mine);
+	if (mine) {
+		fence_remains(i);
+	} else {
+		note_owner(i, s);
+		i->fenced = 0;
+	}
 	stop_left_behind(i, s);
 	if (mine && v->phase == APP_SERVING && !i->served) {
 		i->served = true;

@@ -65,7 +65,9 @@ static unsigned match(const char *at, const struct belong_to *to)
 	return (unsigned)is_word(at, "HEIR_DOMAIN=", to->domain) |
 	       (unsigned)is_word(at, "HEIR_NODE=", to->node) << 1 |
 	       (unsigned)is_word(at, "HEIR_APPLICATION=", to->application) << 2 |
-	       (unsigned)is_word(at, "HEIR_LEADER=", to->leader) << 3;
+	       (unsigned)is_word(at, "HEIR_CHILD=", to->child) << 3 |
+	       (unsigned)is_word(at, "HEIR_LEADER=", to->leader) << 4 |
+	       (unsigned)is_word(at, "HEIR_SPAWN=", to->spawn) << 5;
 }
 
 /* The words that are there, and how many bytes were read; -errno. */
@@ -106,9 +108,11 @@ static ssize_t read_environment(const char *path, const struct belong_to *to, un
 	return total;
 }
 
-static enum belong judge(unsigned found)
+static enum belong judge(const struct belong_to *to, unsigned found)
 {
-	return (found & 7) == 7 && !(found & 8) ? BELONG_YES : BELONG_NOT;
+	unsigned wanted = to->child ? 0xf : 0x7;
+
+	return (found & wanted) == wanted && !(found & 0x30) ? BELONG_YES : BELONG_NOT;
 }
 
 /* Its first thread has ended, and took its view of the memory along; others run. */
@@ -127,7 +131,7 @@ static enum belong look_at_threads(pid_t pid, const struct belong_to *to)
 			continue;
 		snprintf(path, sizeof(path), "/proc/%d/task/%s/environ", (int)pid, e->d_name);
 		if (read_environment(path, to, &found) > 0)
-			b = judge(found);
+			b = judge(to, found);
 	}
 	if (tasks)
 		closedir(tasks);
@@ -151,7 +155,7 @@ enum belong belong_look(pid_t pid, const struct belong_to *to)
 		ssize_t n = read_environment(path, to, &found);
 
 		if (n > 0)
-			return judge(found);
+			return judge(to, found);
 		if (n == -EACCES || n == -EPERM)
 			return BELONG_NOT;
 		rc = read_image(pid, &i);

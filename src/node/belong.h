@@ -13,6 +13,8 @@
 struct belong_to {
 	const char *domain, *node, *application;
 	const char *leader; /* HEIR_LEADER of those that do not belong; NULL: of none */
+	const char *child;  /* NULL: whichever */
+	const char *spawn;  /* HEIR_SPAWN of those that do not belong; NULL: of none */
 };
 
 enum belong { BELONG_NOT, BELONG_YES, BELONG_UNKNOWN };

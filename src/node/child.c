@@ -58,6 +58,7 @@ void child_clear(struct child *c)
 		c->instance->asked = false;
 	}
 	c->requested = c->ready = c->running = c->begun = false;
+	c->unswept = true;
 	c->pid = 0;
 	c->handle = 0;
 	c->ready_by = -1;
@@ -257,6 +258,7 @@ static void plan_environment(struct plan *p, const struct child *c)
 	environ_set(&p->env, "HEIR_NODE", "%s", l->conf->nodes[l->node]);
 	environ_set(&p->env, "HEIR_APPLICATION", "%s", i->conf->name);
 	environ_set(&p->env, "HEIR_CHILD", "%s", c->conf->id);
+	environ_set(&p->env, "HEIR_SPAWN", "%llu", (unsigned long long)c->spawn);
 	environ_set(&p->env, "HEIR_LEADER", "%016llx", (unsigned long long)l->h->self);
 	environ_inherit(&p->env);
 	if (c->conf->watchdog) {
@@ -344,8 +346,10 @@ void child_spawn(struct child *c)
 {
 	struct plan p;
 	struct spawned s;
-	int rc = make_plan(&p, c);
+	int rc;
 
+	c->spawn = ++c->instance->leader->spawns;
+	rc = make_plan(&p, c);
 	c->begun = c->conf->ready != CONF_READY_ATTACH;
 	c->watchdog = c->conf->watchdog;
 	if (rc == 0)
@@ -415,6 +419,7 @@ void child_disown(struct child *c)
 	snprintf(z->name, sizeof(z->name), "%s", child_name(c));
 	z->pid = c->pid;
 	z->app = c->instance->app;
+	z->child = c->index;
 	z->next = l->zombies;
 	l->zombies = z;
 	(void)source_open(l, &z->exit, source_release(l, &c->exit), zombie_ready);

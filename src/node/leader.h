@@ -59,6 +59,8 @@ struct child {
 	uint64_t watchdog; /* that it was spawned with */
 	struct pulse pulse;
 	uint32_t restarts, failures; /* failures in a row: the next spawn is delayed by them */
+	uint64_t spawn; /* which one of this leader's it is */
+	bool unswept;   /* what one before it has forked may be left */
 };
 
 enum stop_how { STOP_NOT, STOP_ORDERLY, STOP_KILL };
@@ -117,6 +119,7 @@ struct instance {
 	uint64_t tried; /* nodes that a hand-over failed to */
 	struct led led;
 	int fence_node;      /* what its dead leader left is not gone yet; -1: none */
+	uint64_t fenced;     /* nodes of which that was seen to since the application is this one's */
 	int64_t unsure_until; /* for how long what may be of it is waited for; -1: nothing is */
 	uint64_t last_owner; /* handle, and since when it has been seen */
 	int64_t owner_since;
@@ -142,7 +145,7 @@ struct instance {
 struct zombie {
 	struct source exit;
 	pid_t pid;
-	uint32_t app;
+	uint32_t app, child;
 	char name[2 * CONF_NAME_LENGTH_MAX];
 	bool survivor; /* not a child of this process: left by a dead leader */
 	struct zombie *next;
@@ -178,6 +181,7 @@ struct leader {
 	uint32_t changed;             /* as it was before the last look */
 	bool leaving, ended, fatal;
 	bool bury; /* something has died */
+	uint64_t spawns;
 	int64_t bury_at, bury_delay; /* again then: somebody dead could not be buried yet; -1: nobody */
 	bool made; /* this process made the domain */
 	bool join; /* started by `up`: takes part in a domain that is there, or in none */

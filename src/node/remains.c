@@ -91,7 +91,10 @@ void remains_fence(struct instance *i, int node)
 	struct leader *l = i->leader;
 	uint64_t leader = atom_load_acquire(&shm_node(l->shm, (uint32_t)node)->leader);
 	char except[32];
-	const struct belong_to to = {l->domain, l->conf->nodes[node], i->conf->name, except};
+	const struct belong_to to = {.domain = l->domain,
+	                             .node = l->conf->nodes[node],
+	                             .application = i->conf->name,
+	                             .leader = except};
 	bool unsure;
 
 	if (i->fence_node != node)

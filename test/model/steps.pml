@@ -110,7 +110,7 @@
 #define STALE_HOLD 32768	/* a leader stops for whoever asks, the move's driver or not */
 #define FENCE_UNASKED 65536	/* a driver whose place was taken ends who has started since */
 #define ADRIFT_KEPT 131072	/* a leader leaves its worker alone that is late and has lost its place */
-#define STOP_OWN 262144		/* a target asks its own leader to stop what is dead there */
+#define TO_OWN 262144		/* a target takes over from a dead owner of its own node */
 
 #ifndef MUTANT
 #define MUTANT 0
@@ -198,7 +198,6 @@ byte state[4];
 #define GIVE_BACK	21
 #define END		22
 #define RIVAL		23
-#define ASK_STOP	24
 byte at[4];
 
 /* struct drive */
@@ -357,7 +356,8 @@ proctype worker(byte i)
 	:: atomic {
 		runs(i) && at[i] == T_BEGIN ->
 			if
-			:: OWNER(saw[i]) == me || PHASE(saw[i]) == DOWN || state[i] != STANDBY -> forget(i)
+			:: OWNER(saw[i]) == me || PHASE(saw[i]) == DOWN || state[i] != STANDBY ||
+			   (NODE(OWNER(saw[i])) == i && !mutant(TO_OWN)) -> forget(i)
 			:: else ->
 				move_begin(i, begun);
 				if
@@ -529,15 +529,6 @@ proctype worker(byte i)
 	/* drive.c: do_stop_old(), ask() */
 	:: atomic {
 		runs(i) && at[i] == STOP_OLD ->
-			if
-			:: from[i] == i && !mutant(STOP_OWN) ->
-				stopped_old[i] = true; did[i] = did[i] | (1 << S_STOP_OLD);
-				rest[i] = rest[i] / 10; at[i] = STEP
-			:: else -> at[i] = ASK_STOP
-			fi
-	   }
-	:: atomic {
-		runs(i) && at[i] == ASK_STOP ->
 			if
 			:: lives(lfate[from[i]]) -> asks[from[i] * 4 + i] = me; answer[i] = 0; at[i] = ASKED
 			:: else -> stopped_old[i] = PHASE(word) != SERVING; at[i] = FAIL

@@ -151,8 +151,8 @@ story_a_failover_starts_after_the_confirmation_too() {
 
 # The same where a program that knows nothing of heir comes first, and the leader drives: what was stopped is
 # started again, and not taken to serve still.
-# Held by its leader, to be started again there. The target asks for no end of what is dead: that leader, which is
-# stopped here, would end the target itself.
+# Held by its leader, to be started again there: a takeover to that node has nobody to take it from, and would have its
+# own instance stopped.
 story_to_the_node_of_a_dead_owner() {
 	service 'takeover: exclusive' 'state: 4KiB, on_death: restart' '--lock, lock'
 	local leader
@@ -165,14 +165,40 @@ story_to_the_node_of_a_dead_owner() {
 	stop "$leader"
 	allow init.a
 	until_true 'its successor has attached' is_live svc@a
-	expect 'takeover' "$(heir takeover --json --timeout 10s svc a | jq -r .result)" done
-	expect 'the counter' "$(call svc get)" 5
+	expect_exit 1 heir takeover --timeout 10s svc a
+	expect_match 'why' "$OUT" '*node `a` is taking `svc` over already*'
 	resume "$leader"
 	wait_protected svc
+	expect 'the counter' "$(call svc get)" 5
 	never_locked_twice
-	expect 'served by' "$(app_node svc)" a
+	expect 'stops' "$(event_count 'stop a .*')" 0
 }
 is_live() { [ "$(whereis "$1" .state)" = live ]; } # NAME
+
+# What an instance that failed or died had forked is ended by its leader, and holds nothing any more. Invariant 6
+then_b() { # fail | die
+	service 'start_phases: [stop_old, start, switch, go, fin]' 'state: 4KiB' '--lock, lock, --helper'
+	local helper
+	at phase_go.b once block
+	at phase_fin.b once "$1"
+	background "$HEIR" takeover svc b
+	wait_event 'phase_go b.*'
+	helper=$(helper_of b)
+	allow phase_go.b
+	expect 'a call' "$(call --timeout 15s svc 'add 1')" 1
+	ends "$helper"
+}
+story_a_target_that_fails_leaves_no_helper() { then_b fail; }
+story_a_target_that_dies_leaves_no_helper() { then_b die; }
+story_a_restart_in_place_waits_for_the_helper() {
+	NODES=a service 'standby: cold, takeover: exclusive' 'state: 4KiB' '--lock, lock, --helper'
+	local helper
+	helper=$(helper_of a)
+	kill_owner svc
+	ends "$helper"
+	expect 'a call' "$(call --timeout 15s svc 'add 1')" 1
+	never_locked_twice
+}
 
 story_a_led_target_that_fails_leaves_it_to_the_former_node() {
 	config <<-END

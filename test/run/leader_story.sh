@@ -80,6 +80,31 @@ story_a_killed_leader_leaves_no_helper() {
 }
 
 # It was to stop the old instance after a takeover, and dies over that, with who would start it again.
+# The target owned for a moment, and its leader dies with it; whoever has it next had not looked meanwhile.
+story_a_killed_leader_of_a_target_leaves_no_helper() {
+	config 'a, b, c' <<-END
+		limits: {names: 64, processes: 64, messages: 64}
+		applications:
+		  svc: {standby: hot, start_phases: [start, switch, go, fin, stop_old], step_timeout: 10s, failovers: {intensity: 20, period: 600s}, supervisor: {intensity: 50, period: 60s, children: [
+		    {id: server, exec: [sh, -c, 'exec story_worker --lock $DIR/lock.\$HEIR_NODE --lock-at go --helper'], names: [svc], state: 4KiB}]}}
+	END
+	up
+	wait_protected svc
+	kill -KILL "$UP"
+	call svc 'add 5' > /dev/null
+	local lb lc helper
+	lb=$(leader b) lc=$(leader c)
+	at phase_fin.b once block
+	background "$HEIR" takeover svc b
+	wait_event 'phase_fin b.*'
+	helper=$(helper_of b)
+	stop "$lc"
+	kill -KILL "$lb"
+	expect 'a call' "$(call --timeout 15s svc 'add 1')" 6
+	resume "$lc"
+	ends "$helper"
+}
+
 story_a_leader_dies_over_stop_old() {
 	local old helper
 	service_with_helpers

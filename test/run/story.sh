@@ -183,6 +183,7 @@ event_count() { grep -scE "^[0-9]+ $1\$" "$DIR/events" || true; }
 has_event() { grep -qsE "^[0-9]+ $1\$" "$DIR/events"; }
 wait_event() { until_true "event '$1'" has_event "$1"; }
 event_time() { grep -sE "^[0-9]+ $1\$" "$DIR/events" | tail -n 1 | cut -d' ' -f1; }
+helper_of() { wait_event "helper $1 .*" && events "helper $1 .*" | tail -n 1 | cut -d' ' -f5; } # NODE: its last one
 forget_events() { : > "$DIR/events"; }
 
 # At POINT of NODE ("b.start"), or of a child ("b.extra.start"), the worker reads what to do: die, exit N,
