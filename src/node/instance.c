@@ -357,9 +357,14 @@ static void check_times(struct instance *i, struct child *c)
 /* In the middle of a move that it does not drive: it owns and has not begun, or another has gone on in its place. */
 static bool is_adrift(struct instance *i, const struct child *lead, struct control c)
 {
+	const struct shm *shm = i->leader->shm;
+
 	if (c.phase != PHASE_DOWN && c.owner == handle_slot(lead->handle))
 		return c.phase == PHASE_MOVING || c.phase == PHASE_RECOVERING;
-	return atom_load_acquire(&shm_slot(i->leader->shm, handle_slot(lead->handle))->ready) == WORKER_STARTING;
+	/* A move that it has begun meanwhile is its own. One that is being stopped has another time for that. */
+	return lead->state != CHILD_STOPPING &&
+	       atom_load_acquire(&shm_slot(shm, handle_slot(lead->handle))->ready) == WORKER_STARTING &&
+	       !move_is_mine(shm, i->app, lead->handle);
 }
 
 /*

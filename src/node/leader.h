@@ -166,6 +166,7 @@ struct leader {
 	const char *file;    /* that it was started with, or NULL */
 	int latency;         /* the held /dev/cpu_dma_latency, or -1 */
 	struct rlimit files; /* that it was started with, and that children are */
+	uint64_t watching, watching_most; /* processes that are no children, by pidfd */
 	char domain[64];
 	uint32_t node;
 	int epoll;

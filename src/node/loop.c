@@ -174,33 +174,44 @@ static void take_events(struct leader *l)
 	loop_again(l, l->now);
 }
 
+static void unwatch(struct leader *l, struct watched *w)
+{
+	l->watching -= w->exit.fd >= 0;
+	source_close(l, &w->exit);
+}
+
 static void watched_ended(struct leader *l, struct source *source, uint32_t events)
 {
 	struct watched *w = (struct watched *)(void *)((char *)source - offsetof(struct watched, exit));
 
 	(void)events;
 	handle_confirm(l->shm, w->handle, source->fd);
-	source_close(l, source);
+	unwatch(l, w);
 	l->bury = true;
 }
 
+/* As far as descriptors go beside those that children need: else by life words alone. */
 static void watch(struct leader *l, struct watched *w, uint64_t handle)
 {
 	int fd;
 
 	if (handle == w->handle)
 		return;
-	source_close(l, &w->exit);
+	unwatch(l, w);
 	w->handle = handle;
 	if (!handle || handle == l->h->self)
 		return;
-	fd = handle_pidfd(l->shm, handle);
-	if (fd >= 0)
-		(void)source_open(l, &w->exit, fd, watched_ended);
-	else if (fd == HEIR_ENOENT)
-		l->bury = true;
-	else
+	if (l->watching >= l->watching_most) {
 		w->handle = 0;
+		return;
+	}
+	fd = handle_pidfd(l->shm, handle);
+	if (fd == HEIR_ENOENT)
+		l->bury = true;
+	else if (fd < 0 || source_open(l, &w->exit, fd, watched_ended) < 0)
+		w->handle = 0;
+	else
+		l->watching++;
 }
 
 static uint64_t owner_of(const struct leader *l, const struct instance *i)
@@ -248,9 +259,11 @@ static void watch_all(struct leader *l)
 static bool has_standby(const struct leader *l, const struct instance *i)
 {
 	uint64_t permitted = atom_load_acquire(&i->shm->permitted);
+	int owner = slot_place(l->shm, handle_slot(owner_of(l, i))).node;
 
 	for (uint32_t n = 0; n < l->conf->node_count; n++)
-		if ((permitted >> n & 1) && atom_load_acquire(&i->shm->instance[n]) == INSTANCE_STANDBY)
+		if ((permitted >> n & 1) && (int)n != owner &&
+		    atom_load_acquire(&i->shm->instance[n]) == INSTANCE_STANDBY)
 			return true;
 	return false;
 }
@@ -263,18 +276,35 @@ static uint64_t watched_closely(const struct leader *l, uint32_t app)
 	return i && !has_standby(l, i) ? owner_of(l, i) : 0;
 }
 
-/* The owners' life words, as many as there is room for. */
+static unsigned add_life_word(const struct leader *l, uint64_t handle, struct wait_word *words, unsigned n)
+{
+	bool is_other = handle && handle != l->h->self;
+	atom32 *word = is_other ? slot_life(l->shm, handle_slot(handle), LIFE_LEADER) : NULL;
+	uint32_t value = word ? atom_load_acquire(word) : 0;
+
+	if (word && !life_gone(value) && n < WAITSET_WORDS_MAX)
+		words[n++] = (struct wait_word){word, value};
+	return n;
+}
+
+/*
+ * The lives of owners; and of who may switch, and be the owner without a word, as an exec ends a life and no process.
+ * As many as there is room for.
+ */
 static unsigned add_life_words(struct leader *l, struct wait_word *words, unsigned n)
 {
-	for (uint32_t a = 0; a < l->conf->application_count && n < WAITSET_WORDS_MAX; a++) {
-		uint64_t owner = watched_closely(l, a);
-		atom32 *word = owner && owner != l->h->self
-		                       ? slot_life(l->shm, handle_slot(owner), LIFE_LEADER)
-		                       : NULL;
-		uint32_t value = word ? atom_load_acquire(word) : 0;
+	for (uint32_t a = 0; a < l->conf->application_count; a++)
+		n = add_life_word(l, watched_closely(l, a), words, n);
+	for (uint32_t a = 0; a < l->conf->application_count; a++) {
+		const struct instance *i = l->instances[a];
+		const struct shm_role *lead = i ? shm_role(l->shm, i->first_role + i->lead) : NULL;
 
-		if (word && !life_gone(value))
-			words[n++] = (struct wait_word){word, value};
+		for (uint32_t node = 0; lead && node < l->conf->node_count; node++) {
+			uint64_t there = node == l->node ? 0 : atom_load_acquire(&lead->candidate[node]);
+
+			if (there != owner_of(l, i))
+				n = add_life_word(l, there, words, n);
+		}
 	}
 	return n;
 }

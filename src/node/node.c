@@ -94,17 +94,29 @@ static bool is_alone(const struct leader *l)
 	return true;
 }
 
-/* Each process that is watched takes a descriptor: more of them than select() can name, which children may use. */
+#define FILES_OWN   64 /* of a leader, but for what it watches and its children */
+#define FILES_CHILD 6
+
+/*
+ * Each process that is watched takes a descriptor: more of them than select() can name, which children may use. What
+ * children need comes first.
+ */
 static void raise_files(struct leader *l)
 {
+	uint64_t needed = FILES_OWN, watched = (uint64_t)l->conf->node_count * (l->conf->application_count + 1);
 	struct rlimit raised;
 
-	if (getrlimit(RLIMIT_NOFILE, &l->files) < 0) {
+	if (getrlimit(RLIMIT_NOFILE, &l->files) < 0)
 		l->files.rlim_cur = l->files.rlim_max = 1024;
-		return;
-	}
 	raised = (struct rlimit){l->files.rlim_max, l->files.rlim_max};
 	(void)setrlimit(RLIMIT_NOFILE, &raised);
+	for (uint32_t a = 0; a < l->conf->application_count; a++)
+		needed += l->conf->applications[a].role_count * FILES_CHILD + l->conf->applications[a].listen_count;
+	l->watching_most = l->files.rlim_max > needed ? l->files.rlim_max - needed : 0;
+	if (l->watching_most < watched)
+		log_warning("%ju descriptors may be open here, %ju would be used at most: raise the limit (ulimit "
+		            "-Hn; LimitNOFILE= of a unit); until then not all other nodes' processes are watched",
+		            (uintmax_t)l->files.rlim_max, (uintmax_t)(needed + watched));
 }
 
 static int begin(struct leader *l, const struct args *args)

@@ -37,20 +37,28 @@ static void write_pid(char *at)
 		at[--digits] = (char)('0' + pid % 10);
 }
 
+/* Beyond the limit of descriptors: -EMFILE, too. */
+static int dup_above(int fd)
+{
+	int rc = fcntl(fd, F_DUPFD_CLOEXEC, FD_ABOVE);
+
+	return rc >= 0 ? rc : errno == EINVAL ? -EMFILE : -errno;
+}
+
 static int place_fds(const struct spawn *s, int *error)
 {
 	int up[64], in, out = -1, e = *error;
 
 	if (s->fd_count > 64)
 		return -EINVAL;
-	if ((e = fcntl(e, F_DUPFD_CLOEXEC, FD_ABOVE)) < 0)
-		return -errno;
+	if ((e = dup_above(e)) < 0)
+		return e;
 	*error = e;
 	for (unsigned i = 0; i < s->fd_count; i++)
-		if ((up[i] = fcntl(s->fds[i].from, F_DUPFD_CLOEXEC, FD_ABOVE)) < 0)
-			return -errno;
-	if (s->out >= 0 && (out = fcntl(s->out, F_DUPFD_CLOEXEC, FD_ABOVE)) < 0)
-		return -errno;
+		if ((up[i] = dup_above(s->fds[i].from)) < 0)
+			return up[i];
+	if (s->out >= 0 && (out = dup_above(s->out)) < 0)
+		return out;
 	if ((in = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0)
 		return -errno;
 	if (dup2(in, STDIN_FILENO) < 0)

@@ -48,6 +48,17 @@ story_it_is_not_the_heir() {
 	dies
 }
 
+# Its process lives, as another program: no pidfd says that it has gone.
+story_it_becomes_another_program() {
+	service 'start_phases: [start, switch, go, fin, stop_old], step_timeout: 30s, yield_timeout: 500ms'
+	call svc 'add 5' > /dev/null
+	stop "$(leader b)"
+	at phase_go.b once exec
+	background "$HEIR" takeover --timeout 60s svc b
+	wait_event 'phase_go b.*'
+	expect 'a call' "$(call --timeout 10s svc 'add 1')" 6
+}
+
 retried() { "$HEIR" takeover --timeout 5s svc "$1" > /dev/null 2>&1; } # NODE: while the driver before is waited for
 
 # It claimed, and hangs in its phase; its leader is stopped, and others go on without both. Invariants 2 and 6.

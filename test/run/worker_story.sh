@@ -38,6 +38,26 @@ story_descriptors() {
 	expect 'of its leader' "$(files_of "$(leader a)")" "$(ulimit -Hn)"
 }
 
+# What children need is kept for them, however many there are to watch.
+story_few_descriptors() {
+	local apps='' n
+	ulimit -n 320
+	for n in {1..40}; do
+		apps+=$'\n'"  s$n: {standby: hot, supervisor: {children: [{id: server, exec: [story_worker, --name, s$n], names: [s$n], state: 4KiB}]}}"
+	done
+	config 'a, b, c, d, e, f, g' <<-END
+		limits: {names: 64, processes: 400, messages: 1024}
+		applications:$apps
+	END
+	up
+	is_said 'descriptors may be open here' || fail 'no warning'
+	wait_protected s40
+	expect_not 'there is room' "$(($(find "/proc/$(leader a)/fd" -type l | wc -l) > 200))" 1
+	kill_owner s1
+	wait_protected s1
+	expect 'a call' "$(call s1 'add 1')" 1
+}
+
 story_a_worker_that_dies_while_the_domain_stops() {
 	service
 	at stop die
