@@ -12,7 +12,7 @@
 #include "lib/worker.h"
 
 #define STEP 4096
-#define CELLS_MOST ((size_t)128 << 10)
+#define CELLS_MOST ((size_t)1 << 20)
 #define CODE_MOST  ((uintptr_t)128 << 10) /* to either side of here: this library, also within a program */
 #define STACK      16384              /* deeper than a move goes, less than any thread has */
 
