@@ -534,6 +534,7 @@ void act_on(struct instance *i)
 		i->last = step.action;
 		more = !may_settle(i, &s, &step) && perform(i, &s, step);
 	}
+	remains_sweep(i); /* after what is started anew */
 	loop_again(l, step.again);
 	if (more) /* it goes on, but others come in between */
 		loop_again(l, l->now);

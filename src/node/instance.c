@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "node/belong.h"
 #include "node/child.h"
 #include "node/loop.h"
 #include "node/remains.h"
@@ -176,46 +175,6 @@ static void begin_child(struct instance *i, struct child *c)
 		c->requested = c->begun = true;
 }
 
-static bool is_known(pid_t pid, void *arg)
-{
-	struct leader *l = arg;
-
-	for (uint32_t a = 0; a < l->conf->application_count; a++)
-		for (uint32_t k = 0; l->instances[a] && k < l->instances[a]->count; k++)
-			if (l->instances[a]->children[k].pid == pid)
-				return true;
-	for (struct zombie *z = l->zombies; z; z = z->next)
-		if (z->pid == pid)
-			return true;
-	return false;
-}
-
-static bool is_dying(const struct child *c)
-{
-	const struct zombie *z = c->instance->leader->zombies;
-
-	while (z && (z->survivor || z->app != c->instance->app || z->child != c->index))
-		z = z->next;
-	return z != NULL;
-}
-
-/* What the processes before this one had forked, and left to this leader, is ended. Whether it is gone. */
-static bool sweep(struct child *c)
-{
-	const struct instance *i = c->instance;
-	struct leader *l = i->leader;
-	char spawn[32];
-	const struct belong_to to = {l->domain, l->conf->nodes[l->node], i->conf->name, NULL, c->conf->id, spawn};
-
-	if (!c->unswept)
-		return true;
-	snprintf(spawn, sizeof(spawn), "%llu", c->pid ? (unsigned long long)c->spawn : 0);
-	c->unswept = belong_kill_adopted(&to, is_known, l) > 0 || is_dying(c);
-	if (c->unswept)
-		loop_again(l, l->now + GONE_LOOK);
-	return !c->unswept;
-}
-
 void instance_bring_up(struct instance *i)
 {
 	struct leader *l = i->leader;
@@ -231,7 +190,7 @@ void instance_bring_up(struct instance *i)
 			return;
 		}
 		/* Of what is exclusive, they may have a share. */
-		if (!c->pid && i->shm->flags & APP_EXCLUSIVE && !sweep(c))
+		if (!c->pid && i->shm->flags & APP_EXCLUSIVE && !remains_sweep_child(c))
 			return;
 		if (!c->pid)
 			child_spawn(c);
@@ -293,23 +252,6 @@ static void stop_one(struct instance *i, struct child *c)
 	loop_again(l, s->kill_at);
 }
 
-bool instance_is_gone(struct instance *i)
-{
-	struct leader *l = i->leader;
-
-	for (uint32_t k = 0; k < i->count; k++)
-		if (i->children[k].pid)
-			return false;
-	for (struct zombie *z = l->zombies; z; z = z->next)
-		if (z->app == i->app)
-			return false;
-	instance_reap(l); /* one signal may have told of several */
-	return belong_kill_adopted(&(struct belong_to){.domain = l->domain,
-	                                               .node = l->conf->nodes[l->node],
-	                                               .application = i->conf->name},
-	                           is_known, l) == 0;
-}
-
 static void advance_stop(struct instance *i)
 {
 	struct stop *s = &i->stop;
@@ -331,7 +273,7 @@ static void advance_stop(struct instance *i)
 		s->how = STOP_NOT;
 		return;
 	}
-	if (!instance_is_gone(i)) {
+	if (!remains_are_gone(i)) {
 		loop_again(i->leader, i->leader->now + GONE_LOOK);
 		return;
 	}
@@ -459,7 +401,6 @@ void instance_advance(struct instance *i)
 		check_times(i, c);
 		begin_child(i, c);
 		watchdog_advance(c);
-		(void)sweep(c);
 		/* What is exclusive it holds until it is gone; else its successor need not wait for that. */
 		if (child_crashed(c) && !(i->shm->flags & APP_EXCLUSIVE)) {
 			child_disown(c);

@@ -29,9 +29,6 @@ void instance_ended(struct child *child, bool normally);
 /* Counts the death of a worker and does what the supervisors above it decide. */
 void instance_restart(struct instance *instance, uint32_t worker, bool normally);
 void instance_forget_restarts(struct instance *instance);
-/* Whether the stop, were one under way, is complete: nothing of it lives, adopted processes
- * included. */
-bool instance_is_gone(struct instance *instance);
 /* Writes what is to be seen of the children. */
 void instance_publish(struct instance *instance);
 

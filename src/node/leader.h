@@ -60,7 +60,8 @@ struct child {
 	struct pulse pulse;
 	uint32_t restarts, failures; /* failures in a row: the next spawn is delayed by them */
 	uint64_t spawn; /* which one of this leader's it is */
-	bool unswept;   /* what one before it has forked may be left */
+	bool unswept;   /* what one before it has forked may be left, and is looked for: */
+	int64_t sweep_at;
 };
 
 enum stop_how { STOP_NOT, STOP_ORDERLY, STOP_KILL };

@@ -8,9 +8,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "node/belong.h"
+#include "node/instance.h"
 #include "node/loop.h"
 
 #define SOON INT64_C(1000000)
+#define GONE_LOOK INT64_C(5000000) /* reaping tells; this is the backstop */
 
 static void survivor_ended(struct leader *l, struct source *source, uint32_t events)
 {
@@ -111,4 +113,73 @@ void remains_fence(struct instance *i, int node)
 		return;
 	}
 	i->fence_node = -1;
+}
+
+static bool is_known(pid_t pid, void *arg)
+{
+	struct leader *l = arg;
+
+	for (uint32_t a = 0; a < l->conf->application_count; a++)
+		for (uint32_t k = 0; l->instances[a] && k < l->instances[a]->count; k++)
+			if (l->instances[a]->children[k].pid == pid)
+				return true;
+	for (struct zombie *z = l->zombies; z; z = z->next)
+		if (z->pid == pid)
+			return true;
+	return false;
+}
+
+static bool is_dying(const struct child *c)
+{
+	const struct zombie *z = c->instance->leader->zombies;
+
+	while (z && (z->survivor || z->app != c->instance->app || z->child != c->index))
+		z = z->next;
+	return z != NULL;
+}
+
+bool remains_sweep_child(struct child *c)
+{
+	const struct instance *i = c->instance;
+	struct leader *l = i->leader;
+	char spawn[32];
+	const struct belong_to to = {l->domain, l->conf->nodes[l->node], i->conf->name, NULL, c->conf->id, spawn};
+
+	if (!c->unswept)
+		return true;
+	snprintf(spawn, sizeof(spawn), "%llu", c->pid ? (unsigned long long)c->spawn : 0);
+	c->unswept = belong_kill_adopted(&to, is_known, l) > 0 || is_dying(c);
+	c->sweep_at = l->now + GONE_LOOK;
+	return !c->unswept;
+}
+
+void remains_sweep(struct instance *i)
+{
+	struct leader *l = i->leader;
+
+	for (uint32_t k = 0; k < i->count; k++) {
+		struct child *c = &i->children[k];
+
+		if (c->unswept && l->now >= c->sweep_at)
+			(void)remains_sweep_child(c);
+		if (c->unswept)
+			loop_again(l, c->sweep_at);
+	}
+}
+
+bool remains_are_gone(struct instance *i)
+{
+	struct leader *l = i->leader;
+
+	for (uint32_t k = 0; k < i->count; k++)
+		if (i->children[k].pid)
+			return false;
+	for (struct zombie *z = l->zombies; z; z = z->next)
+		if (z->app == i->app)
+			return false;
+	instance_reap(l); /* one signal may have told of several */
+	return belong_kill_adopted(&(struct belong_to){.domain = l->domain,
+	                                               .node = l->conf->nodes[l->node],
+	                                               .application = i->conf->name},
+	                           is_known, l) == 0;
 }
