@@ -14,7 +14,7 @@
  * Does not prove: what two failing calls together do; memory leaks; calls that only other stories make.
  *
  *	nth [--story moves|nodes|reload] [--seconds S] [--seed N]   as many as fit, drawn by the seed
- *	nth [--story …] --all [--role ROLE] [--call NAME]
+ *	nth [--story …] --all [--first N] [--role ROLE] [--call NAME]   from the N-th on, where it was left
  *	nth [--story …] --one ROLE CALL ORDINAL ERROR
  *	nth [--story …] --census
  */
@@ -493,10 +493,10 @@ static void shuffle(uint64_t seed)
 	}
 }
 
-static int sweep(const char *only[2], int64_t seconds, uint64_t seed)
+static int sweep(const char *only[2], int64_t seconds, uint64_t seed, unsigned first)
 {
 	int64_t end = seconds ? now_ms() + seconds * 1000 : INT64_MAX;
-	unsigned done = 0, fired = 0;
+	unsigned done, fired = 0;
 	bool hit;
 
 	for (unsigned i = 0; i < UNDISTURBED; i++) {
@@ -510,12 +510,12 @@ static int sweep(const char *only[2], int64_t seconds, uint64_t seed)
 	fflush(stdout);
 	if (seconds)
 		shuffle(seed);
-	for (; done < point_count && now_ms() < end; done++) {
+	for (done = first; done < point_count && now_ms() < end; done++) {
 		run_point(&points[done], &hit);
 		fired += hit;
 	}
-	printf("# %u of %u points run, %u calls made to fail, %u runs not as they must be\n", done, point_count, fired,
-	       failures);
+	printf("# %u to %u of %u points run, %u calls made to fail, %u runs not as they must be\n", first, done,
+	       point_count, fired, failures);
 	return failures || (point_count && fired == 0);
 }
 
@@ -544,6 +544,7 @@ static int work(int argc, char **argv)
 	const char *only[2] = {NULL, NULL};
 	int64_t seconds = 60;
 	uint64_t seed = (uint64_t)time(NULL);
+	unsigned first = 0;
 	bool fired;
 
 	for (int i = 1; i < argc; i++) {
@@ -555,6 +556,8 @@ static int work(int argc, char **argv)
 			seconds = 0;
 		else if (strcmp(argv[i], "--seconds") == 0 && i + 1 < argc)
 			seconds = atoi(argv[++i]);
+		else if (strcmp(argv[i], "--first") == 0 && i + 1 < argc)
+			first = (unsigned)atoi(argv[++i]);
 		else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
 			seed = strtoull(argv[++i], NULL, 10);
 		else if (strcmp(argv[i], "--story") == 0 && i + 1 < argc)
@@ -566,7 +569,7 @@ static int work(int argc, char **argv)
 		else
 			return 2;
 	}
-	return sweep(only, seconds, seed);
+	return sweep(only, seconds, seed, first);
 }
 
 /* A process of its own does the work, so that nothing of it is left even where it is killed. */
