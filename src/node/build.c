@@ -259,14 +259,14 @@ static int explain(int rc, const char *domain)
 	case HEIR_ELAYOUT:
 		log_error("domain %s was made by another version of heir: stop it with that "
 		          "version's `heir down`, or, if nothing of it"
-		          " runs, remove it with `heir up --discard`",
-		          domain);
+		          " runs, remove it with `heir up -d %s --discard`",
+		          domain, domain);
 		break;
 	case HEIR_ECORRUPT:
 	case HEIR_EFOREIGN:
 		log_error("domain %s: %s; `heir fsck -d %s` says more; if nothing of it runs, remove it with "
-		          "`heir up --discard`",
-		          domain, heir_strerror(rc), domain);
+		          "`heir up -d %s --discard`",
+		          domain, heir_strerror(rc), domain, domain);
 		break;
 	case -ENOSPC:
 		log_error("domain %s does not fit into /dev/shm: make room there, or lower limits "

@@ -92,7 +92,7 @@ story_damaged_copies_are_found_out() {
 	expect_match 'damage' "$OUT" '*damage    mailbox *'
 	expect_match 'the summary' "$OUT" "*$DOMAIN-copy: damaged: *"
 	expect_exit 1 "$HEIR" up -d "$DOMAIN-copy"
-	expect_match 'why it is not adopted' "$OUT" "*domain $DOMAIN-copy: mailbox *fsck -d $DOMAIN-copy*heir up --discard*"
+	expect_match 'why it is not adopted' "$OUT" "*domain $DOMAIN-copy: mailbox *fsck -d $DOMAIN-copy*heir up -d $DOMAIN-copy --discard*"
 	expect_exit 1 fsck --json -d "$DOMAIN-copy"
 
 	copy_of "$segment" "$copy"
