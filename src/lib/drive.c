@@ -548,7 +548,8 @@ void drive_takeover(heir_t *h, const struct request *request, struct reply *ret)
 	struct shm_app *a = worker_app(h);
 	struct control c = control_unpack(atom_load_acquire(&a->control));
 	uint64_t late = move_late(&h->shm, h->run->app, clock_ns());
-	struct move_word winner = {0};
+	uint32_t from = owner_node(h, c);
+	struct move_word winner = {.to = h->run->node + 1};
 	struct drive d;
 	int rc = 0;
 
@@ -560,17 +561,16 @@ void drive_takeover(heir_t *h, const struct request *request, struct reply *ret)
 		rc = HEIR_EGENERATION;
 	else if (!(atom_load_relaxed(&a->permitted) >> h->run->node & 1))
 		rc = HEIR_EPERM;
-	else if (owner_node(h, c) == h->run->node + 1) /* dead, or the leader: started here by that one */
-		rc = HEIR_EBUSY, winner.to = h->run->node + 1;
+	else if (from == h->run->node + 1) /* dead, or the leader: it is started here by that one */
+		rc = HEIR_EBUSY;
 	else
-		rc = move_begin(&h->shm, h->run->app, h->self, HEIR_TAKEOVER, owner_node(h, c),
-				h->run->node + 1, &winner);
+		rc = move_begin(&h->shm, h->run->app, h->self, HEIR_TAKEOVER, from, h->run->node + 1, &winner);
 	if (rc) {
 		ret->error = rc;
 		ret->node = winner.to;
 		return;
 	}
-	prepare(&d, h, HEIR_TAKEOVER, owner_node(h, c), clock_ns());
+	prepare(&d, h, HEIR_TAKEOVER, from, clock_ns());
 	d.how = ACQUIRE_SWITCH;
 	trace_move_begin(&h->shm, h->slot, &d.trace);
 	drive(&d, request->how & (HEIR_OVERLAP | HEIR_EXCLUSIVE), late, ret);

@@ -19,9 +19,9 @@
 #include "node/listen.h"
 #include "node/loop.h"
 #include "node/notify.h"
+#include "node/remains.h"
 #include "node/watchdog.h"
 
-#define SWEEP_AFTER INT64_C(5000000) /* its successor gets the processor first */
 #define ANY_FD_MAX (SPAWN_FD_FIRST + CONF_LISTEN_MAX + 2)
 
 const char *child_name(const struct child *c)
@@ -60,7 +60,7 @@ void child_clear(struct child *c)
 	}
 	c->requested = c->ready = c->running = c->begun = false;
 	c->unswept = true;
-	c->sweep_at = c->instance->leader->now + SWEEP_AFTER;
+	c->sweep_at = c->instance->leader->now + GONE_LOOK; /* its successor gets the processor first */
 	c->pid = 0;
 	c->handle = 0;
 	c->ready_by = -1;

@@ -18,7 +18,6 @@
 #include "node/watchdog.h"
 #include "proc/recover.h"
 
-#define GONE_LOOK INT64_C(5000000) /* reaping tells; this is the backstop */
 #define DELAY_FIRST INT64_C(100000000)
 #define DELAY_MOST (5 * NS_PER_SECOND)
 

@@ -12,7 +12,6 @@
 #include "node/loop.h"
 
 #define SOON INT64_C(1000000)
-#define GONE_LOOK INT64_C(5000000) /* reaping tells; this is the backstop */
 
 static void survivor_ended(struct leader *l, struct source *source, uint32_t events)
 {

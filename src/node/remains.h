@@ -5,6 +5,8 @@
 
 #include "node/leader.h"
 
+#define GONE_LOOK INT64_C(5000000) /* looked again by then whether it is gone: reaping tells, this is the backstop */
+
 /* It is killed; fence_node is -1 once it is gone. Looked at again with each look at the instance. */
 void remains_fence(struct instance *instance, int node);
 
