@@ -7,6 +7,7 @@
  */
 #include "bench/bareswitch.h"
 
+#include "base/slice.h"
 #include "bench/measure.h"
 
 #include <errno.h>
@@ -73,6 +74,7 @@ static void be_standby(struct shared *s, uint32_t self, uint32_t *job)
 				      {.uaddr = (uintptr_t)&other->life, .flags = FUTEX_32}};
 	uint32_t life;
 
+	(void)slice_set(SLICE_SHORTEST);
 	atomic_store(&me->ready, 1);
 	for (;;) {
 		life = atomic_load(&other->life);
@@ -115,6 +117,7 @@ static _Noreturn void run_server(struct shared *s, uint32_t self)
 		if (is_new) {
 			atomic_fetch_add(&s->done.word, 1);
 			wake(&s->done.word, 1);
+			(void)slice_set(0);
 			is_new = false;
 		}
 	}

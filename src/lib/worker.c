@@ -371,144 +371,6 @@ static int follow_owner(heir_t *h, struct control c)
 	return 0;
 }
 
-static bool is_dying(heir_t *h, uint32_t slot)
-{
-	struct shm_slot *s = shm_slot(&h->shm, slot);
-
-	return s && atom_load_acquire(&s->dying);
-}
-
-static uint64_t leader_of(heir_t *h, uint32_t slot)
-{
-	int node = slot_place(&h->shm, slot).node;
-	struct shm_node *n = node >= 0 ? shm_node(&h->shm, (uint32_t)node) : NULL;
-
-	return n ? atom_load_acquire(&n->leader) : 0;
-}
-
-/* What the leader of the owner's node makes of it: ABSENT, it has let it go. Pairs with publish() in act.c. */
-static uint32_t instance_of(heir_t *h, uint32_t owner)
-{
-	int node = slot_place(&h->shm, owner).node;
-
-	return node >= 0 ? atom_load_acquire(&worker_app(h)->instance[node]) : INSTANCE_STARTING;
-}
-
-/* A standby looks at the owner that it may have to follow. 1: it has claimed, or tried. */
-static int standby_look(heir_t *h, struct control c, int64_t noticed)
-{
-	struct worker_run *run = h->run;
-	struct shm_app *a = worker_app(h);
-	uint32_t driver, instance;
-	uint64_t owner, leader, heir;
-	struct claim_view v = {.phase = c.phase, .now = noticed};
-	struct policy policy;
-	enum claim_decision d;
-
-	run->look_again = DEADLINE_NEVER;
-	if (!run->lead || run->state != WORKER_STANDBY || c.phase == PHASE_DOWN || c.owner == h->slot)
-		return 0;
-	driver = move_unpack(atom_load_acquire(&a->move)).slot;
-	instance = instance_of(h, c.owner);
-	policy = policy_of(&h->shm, a);
-	owner = slot_handle(&h->shm, c.owner);
-	leader = leader_of(h, c.owner);
-	heir = c.heir ? slot_handle(&h->shm, c.heir) : 0;
-	v.permitted = atom_load_relaxed(&a->permitted) >> run->node & 1;
-	v.grace = policy.claim_grace;
-	v.restart_in_place = policy.flags & POLICY_RESTART_IN_PLACE;
-	/* Of whatever this look misses, the sleep that follows must not lose the wake: sleep_until compares. */
-	run->saw = (struct worker_saw){
-		.owner = owner == 0 || handle_noticed(&h->shm, owner),
-		.leader = leader == 0 || handle_noticed(&h->shm, leader),
-		.heir = heir == 0 || handle_noticed(&h->shm, heir),
-		.dying = is_dying(h, c.owner), .absent = instance == INSTANCE_ABSENT,
-		.in_force = policy.generation,
-	};
-	v.owner_gone = run->saw.owner || run->saw.dying;
-	v.owner_leader_gone = run->saw.leader;
-	v.instance_absent = run->saw.absent;
-	v.driven = driver && driver != h->slot && driver != c.owner && move_is_driven(&h->shm, run->app, noticed);
-	v.exhausted = failover_exhausted(&h->shm, run->app, noticed);
-	v.held = patience_held(policy.stop_timeout, policy.step_timeout,
-			       v.restart_in_place && instance != INSTANCE_STOPPING); /* which is not started again */
-	v.is_heir = c.heir == h->slot;
-	v.heir_alive = heir && !v.is_heir && handle_alive(&h->shm, heir);
-	v.node_died = run->node_died = (run->node_died && run->claim_since >= 0) || run->saw.leader;
-	v.failover_timeout = policy.failover_timeout;
-	v.since = run->claim_since;
-	v.turn = run->claim_turn;
-	d = claim_decide(&v, &run->look_again);
-	run->claim_since = d == CLAIM_NO ? DEADLINE_NEVER : v.since < 0 ? v.now : v.since;
-	run->claim_turn = d != CLAIM_AFTER_HEIR ? DEADLINE_NEVER : v.turn < 0 ? v.now : v.turn;
-	if (d != CLAIM_NOW && d != CLAIM_SWITCH)
-		return 0;
-	run->claim_since = DEADLINE_NEVER;
-	if (drive_failover(h, d == CLAIM_SWITCH || !handle_noticed(&h->shm, owner), noticed) != HEIR_EAGAIN)
-		return 1;
-	run->look_again = noticed + PATIENCE_LOOK;
-	return 0;
-}
-
-/* A life word to sleep on, unless it has fallen; *news if it has since standby_look looked. */
-static unsigned life_word(heir_t *h, struct wait_word *w, uint32_t slot, unsigned which, bool seen, bool *news)
-{
-	atom32 *life = slot_life(&h->shm, slot, which);
-	uint32_t v = life ? atom_load_acquire(life) : 0;
-
-	if (!life || life_gone(v)) {
-		*news |= !seen;
-		return 0;
-	}
-	*w = (struct wait_word){life, v};
-	return 1;
-}
-
-/* A standby sleeps on the lives of the owner, the owner's leader, and of whoever is named to go first. */
-static unsigned watch_owner(heir_t *h, struct control c, unsigned which, struct wait_word *w, bool *news)
-{
-	struct worker_run *run = h->run;
-	unsigned n = 0;
-
-	n += life_word(h, &w[n], c.owner, which, run->saw.owner, news);
-	n += life_word(h, &w[n], handle_slot(leader_of(h, c.owner)), which, run->saw.leader, news);
-	if (c.heir && c.heir != h->slot)
-		n += life_word(h, &w[n], c.heir, which, run->saw.heir, news);
-	*news |= !run->saw.dying && is_dying(h, c.owner);
-	*news |= !run->saw.absent && instance_of(h, c.owner) == INSTANCE_ABSENT;
-	*news |= run->saw.in_force != in_force_generation(in_force_load(&h->shm));
-	return n;
-}
-
-/*
- * And of those that may switch: who does tells nobody until it has served for a moment, as that would be on the path of
- * a takeover. Who is dead by now is no news; had it switched before, the control word would have changed.
- */
-static unsigned watch_targets(heir_t *h, struct control c, unsigned which, struct wait_word *w, bool *news)
-{
-	struct shm_role *role = shm_role(&h->shm, (uint32_t)h->place.role);
-	struct control now;
-	unsigned n = 0;
-
-	for (uint32_t node = 0; node < h->shm.limits.nodes && node < SHM_NODES_MAX; node++) {
-		uint32_t slot = handle_slot(atom_load_acquire(&role->candidate[node]));
-
-		if (slot && slot != h->slot && (c.phase == PHASE_DOWN || (slot != c.owner && slot != c.heir)))
-			n += life_word(h, &w[n], slot, which, true, news);
-	}
-	now = control_unpack(atom_load_acquire(&worker_app(h)->control)); /* after the lives */
-	*news |= now.owner != c.owner || now.generation != c.generation;
-	return n;
-}
-
-static unsigned lives_to_watch(heir_t *h, struct control c, struct wait_word *w, bool *news)
-{
-	unsigned which = c.heir == h->slot ? LIFE_HEIR : LIFE_SPARE0 + (h->run->node & 1);
-	unsigned n = c.phase == PHASE_DOWN ? 0 : watch_owner(h, c, which, w, news);
-
-	return n + watch_targets(h, c, which, &w[n], news);
-}
-
 /* What this worker sleeps on beside its doorbell, given the control word it has just acted upon. */
 static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w, bool *news)
 {
@@ -519,7 +381,7 @@ static unsigned wait_words(heir_t *h, uint64_t word, struct wait_word *w, bool *
 	if (run->state == WORKER_SERVING && run->wanted)
 		w[n++] = (struct wait_word){control_commit_futex(&worker_app(h)->control), (uint32_t)(word >> 32)};
 	else if (run->state == WORKER_STANDBY && run->lead && (c.phase == PHASE_DOWN || c.owner != h->slot))
-		n += lives_to_watch(h, c, w, news);
+		n += standby_words(h, c, w, news);
 	return n;
 }
 
@@ -566,6 +428,7 @@ static int round_of(heir_t *h, uint64_t *ret_word)
 
 static int sleep_until(heir_t *h, struct wait_word doorbell, uint64_t word, int64_t deadline)
 {
+	struct worker_run *run = h->run;
 	struct wait_word words[WAIT_WORDS];
 	bool news = false;
 	unsigned n = 1 + wait_words(h, word, words + 1, &news);
@@ -574,6 +437,8 @@ static int sleep_until(heir_t *h, struct wait_word doorbell, uint64_t word, int6
 	words[0] = doorbell;
 	if (news || (!h->watched && wait_spin(words, n, h->spin, deadline)))
 		return 0;
+	if (run->lead)
+		standby_slice(h, run->state == WORKER_STANDBY || (run->is_prompt && run->announce_at >= 0));
 	doorbell_sleep(&h->shm, h->slot);
 	rc = waitset_wait(&h->waits, words, n, h->watched ? h->epoll : -1, deadline);
 	doorbell_awake(&h->shm, h->slot);

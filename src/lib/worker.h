@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The worker inside a handle. worker.c: attach, the loop; drive.c: the moves that this process drives; warm.c: what
- * they touch first; watch.c: descriptors.
+ * The worker inside a handle. worker.c: attach, the loop; standby.c: while it stands by; drive.c: the moves that this
+ * process drives; warm.c: what they touch first; watch.c: descriptors.
  *
  * WORKER_STANDBY -> WORKER_STARTING (a move) -> WORKER_SERVING -> WORKER_LOST (another was switched to) ->
  * STOPPING; back to SERVING by a switch-back. A worker of another role than the lead follows the lead of its
@@ -35,6 +35,8 @@ struct worker_run {
 	struct worker_saw saw;
 	int64_t announce_at;      /* leaders are told then; -1: nothing to tell */
 	int64_t look_again;       /* deadline of the next look, or never */
+	bool is_prompt;           /* its time slice is a standby's */
+	int64_t slice;            /* the one that it has otherwise, or 0 */
 	int wanted;               /* a begin was refused: wait for the commit futex as well */
 	int64_t wanted_since;     /* -1: it is not */
 	struct kept stop_request; /* answered before the process ends */
@@ -56,6 +58,17 @@ int call_start(heir_t *h, enum heir_start_type type, uint32_t from_node);
 int call_phase(heir_t *h, const char *phase);
 /* Role mail, as much as is there, at most `most` messages. How many, or negative. */
 int serve_mail(heir_t *h, unsigned most);
+
+/* standby.c */
+/* A standby looks at the owner that it may have to follow. 1: it has claimed, or tried. */
+int standby_look(heir_t *h, struct control c, int64_t noticed);
+/* Whose lives it sleeps on: how many words. *news: something has changed since it looked; do not sleep. */
+unsigned standby_words(heir_t *h, struct control c, struct wait_word *w, bool *news);
+/*
+ * A short time slice, or its own again. With it a standby runs before an owner that is dying on the same processor,
+ * whose memory takes the kernel longer than all of the failover.
+ */
+void standby_slice(heir_t *h, bool prompt);
 
 /* warm.c. Of a hot standby: what is on the path of a move. Of every worker: as the configuration says. */
 void warm_path(heir_t *h);

@@ -56,7 +56,7 @@ static int compare(const struct shm *shm, const struct conf *given, struct conf_
 }
 
 /*
- * The leaders, and standbys that wait by the times of before (pairs with lives_to_watch() in worker.c). Where nothing
+ * The leaders, and standbys that wait by the times of before (pairs with watch_owner() in standby.c). Where nothing
  * changes, too: who published may have died before it.
  */
 static void wake_all(const struct shm *shm)

@@ -16,6 +16,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
+#include "base/slice.h"
 #include "proc/bury.h"
 #include "proc/move.h"
 #include "proc/recover.h"
@@ -35,6 +36,10 @@ static int handle(heir_t *h, const struct heir_message *m, void *arg)
 	char text[64];
 	(void)arg;
 
+	if (m->direct && m->size == 5 && memcmp(m->data, "slice", 5) == 0) {
+		snprintf(text, sizeof(text), "%lld", (long long)slice_get());
+		return heir_reply(h, text, strlen(text));
+	}
 	if (m->direct) {
 		snprintf(text, sizeof(text), "direct %s", heir_node(h));
 		return heir_reply(h, text, strlen(text));
@@ -65,6 +70,8 @@ static int handle(heir_t *h, const struct heir_message *m, void *arg)
 static int fail_phase(heir_t *h, const char *phase, const struct heir_start *start, void *arg)
 {
 	(void)arg;
+	if (slice_get() == SLICE_SHORTEST) /* a thread that is made here would have it */
+		return -57;
 	if (stops_before && start->type == HEIR_TAKEOVER)
 		points_arm_at(POINTS_STOP, "recover: noting", 1);
 	if (strcmp(phase, "go") == 0 && start->type == HEIR_TAKEOVER && strcmp(heir_node(h), "b") == 0)
@@ -218,6 +225,43 @@ static void test_takeover(void **state)
 	assert_memory_equal(reply, "direct a", size);
 	assert_int_equal(heir_takeover(f->h, "app", "b", 0, 5 * SECOND, &m), HEIR_EALREADY);
 	assert_int_equal(heir_takeover(f->h, "app", "c", 0, 5 * SECOND, &m), HEIR_ETIMEDOUT);
+}
+
+static void await_slice(struct fixture *f, const char *name, long long expected)
+{
+	int64_t until = deadline_after(20 * SECOND);
+	long long slice;
+
+	do {
+		char reply[64] = "";
+		size_t size = sizeof(reply) - 1;
+
+		assert_int_equal(heir_call(f->h, name, "slice", 5, reply, &size, 5 * SECOND), 0);
+		slice = atoll(reply);
+	} while (slice != expected && !deadline_passed(until));
+	assert_int_equal(slice, expected);
+}
+
+/* Whoever stands by goes before whoever owns; also before the one that stood by itself before. */
+static void test_slices(void **state)
+{
+	struct fixture *f = *state;
+	int64_t own = slice_get();
+	struct heir_move m;
+
+	if (own <= SLICE_SHORTEST)
+		skip(); /* a kernel before 6.12 */
+	await_slice(f, "app@b", SLICE_SHORTEST); /* from its first sleep on */
+	assert_int_equal(heir_takeover(f->h, "app", "b", 0, 5 * SECOND, &m), 0);
+	await_slice(f, "app@b", own); /* a moment later, when it has told everybody */
+}
+
+static void test_slice_in_phase(void **state)
+{
+	struct fixture *f = *state;
+
+	kill(f->a, SIGKILL);
+	assert_string_equal(ask(f->h, "inc"), "1 b"); /* fail_phase() has seen to it */
 }
 
 static void test_failover(void **state)
@@ -562,6 +606,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_serves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_takeover, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slices, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slice_in_phase, setup_fail, teardown),
 		cmocka_unit_test_setup_teardown(test_failover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_is_rung, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_given_back_quietly, setup, teardown),

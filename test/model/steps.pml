@@ -390,7 +390,7 @@ proctype worker(byte i)
 			fi
 	   }
 
-	/* worker.c: standby_look(); drive.c: drive_failover(). Planned: the owner lives, its leader is dead */
+	/* standby.c: standby_look(); drive.c: drive_failover(). Planned: the owner lives, its leader is dead */
 	:: atomic {
 		runs(i) && at[i] == IDLE && !bell[i] && request[i] == 0 && !tell[i] && may_claim(i) ->
 			begun = true;
