@@ -6,7 +6,7 @@
  */
 #include "bench/barelimit.h"
 
-#include "base/slice.h"
+#include "base/timeslice.h"
 #include "bench/measure.h"
 
 #include <errno.h>

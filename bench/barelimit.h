@@ -8,7 +8,7 @@
  *   crash:   kill -9 -> (the kernel's robust-futex notice) -> new -> caller
  *
  * The process that asks for the sample is command, and in a crash the killer. `new` has a standby's time slice, as
- * heir's has (base/slice.h).
+ * heir's has (base/timeslice.h).
  */
 #ifndef HEIR_BENCH_BARELIMIT_H
 #define HEIR_BENCH_BARELIMIT_H

@@ -7,7 +7,7 @@
  */
 #include "bench/bareswitch.h"
 
-#include "base/slice.h"
+#include "base/timeslice.h"
 #include "bench/measure.h"
 
 #include <errno.h>

@@ -111,8 +111,8 @@ int heir_send(heir_t *h, const char *name, const void *data, size_t size);
  * Send and wait for the reply. *reply_size: in, room; out, size of the reply. A takeover meanwhile is not an
  * error: the new owner answers. Errors: ENOENT ETOOBIG EFULL; EAGAIN (full until the deadline); ETIMEDOUT
  * (never taken); EUNKNOWN (taken, not answered in time); EPOISON; EDEAD; EOPEN (in a transaction: it would hold
- * up a takeover); ENOSPC as -ENOSPC (the reply does not fit: *reply_size says what it needs); or the negative
- * code that the handler returned.
+ * up a takeover); ECORRUPT; ENOSPC as -ENOSPC (the reply does not fit: *reply_size says what it needs); or the
+ * negative code that the handler returned.
  */
 int heir_call(heir_t *h, const char *name, const void *data, size_t size, void *reply, size_t *reply_size,
               int64_t timeout);

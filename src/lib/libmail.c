@@ -183,6 +183,8 @@ static int call_finish(heir_t *h, struct heir_ticket ticket, void *reply, size_t
 			(void)give_up(h, ref);
 			return HEIR_EPOISON;
 		}
+		if (cell_unpack(w).state == CELL_FREE) /* whoever frees it raises its generation */
+			return HEIR_ECORRUPT;
 		if (answered(w))
 			return collect(h, ref, w, reply, reply_size);
 		if (waited && deadline_passed(deadline)) {

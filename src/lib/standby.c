@@ -3,7 +3,7 @@
 #include "app/appclaim.h"
 #include "base/clock.h"
 #include "base/patience.h"
-#include "base/slice.h"
+#include "base/timeslice.h"
 #include "lib/worker.h"
 #include "proc/recover.h"
 #include "shm/policy.h"

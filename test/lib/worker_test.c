@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "base/clock.h"
-#include "base/slice.h"
+#include "base/timeslice.h"
 #include "proc/bury.h"
 #include "proc/move.h"
 #include "proc/recover.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "base/slice.h"
+#include "base/timeslice.h"
 
 #include <errno.h>
 #include <sched.h>

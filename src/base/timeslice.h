@@ -4,8 +4,8 @@
  * running thread of the same weight whose slice is longer, if it is not ahead of its share. Needs no privilege, and
  * changes no share. Linux 6.12 and newer; older ones have no such thing.
  */
-#ifndef HEIR_BASE_SLICE_H
-#define HEIR_BASE_SLICE_H
+#ifndef HEIR_BASE_TIMESLICE_H
+#define HEIR_BASE_TIMESLICE_H
 
 #include <stdint.h>
 

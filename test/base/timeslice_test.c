@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "base/slice.h"
+#include "base/timeslice.h"
 
 static void in_child(int (*body)(void))
 {
