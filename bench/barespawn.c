@@ -45,23 +45,26 @@ static void reap(pid_t pid)
 		continue;
 }
 
-static _Noreturn void supervise(struct child_share *s, char *const argv[])
+static _Noreturn void supervise(struct child_share *s, char *const argv[], bool holds)
 {
 	uint32_t starts = atomic_load(&s->starts), life;
 	pid_t pid = spawn(argv), next;
 
 	while (pid > 0 && !wait_starts(s, starts)) {
 		starts = atomic_load(&s->starts);
-		while (!((life = atomic_load(&s->life)) & FUTEX_OWNER_DIED))
+		while (holds && !((life = atomic_load(&s->life)) & FUTEX_OWNER_DIED))
 			syscall(SYS_futex, &s->life, FUTEX_WAIT, life, NULL, NULL, 0);
+		if (!holds)
+			reap(pid);
 		next = atomic_load(&s->stop) ? 0 : spawn(argv);
-		reap(pid);
+		if (holds)
+			reap(pid);
 		pid = next;
 	}
 	_exit(0);
 }
 
-int barespawn_start(struct barespawn *bare, struct child_share *share, char *const argv[])
+int barespawn_start(struct barespawn *bare, struct child_share *share, char *const argv[], bool holds)
 {
 	uint32_t starts = atomic_load(&share->starts);
 	pid_t parent = getpid();
@@ -74,7 +77,7 @@ int barespawn_start(struct barespawn *bare, struct child_share *share, char *con
 		signal(SIGINT, SIG_IGN);
 		if (getppid() != parent)
 			_exit(1);
-		supervise(share, argv);
+		supervise(share, argv, holds);
 	}
 	return bare->pid < 0 ? -errno : wait_starts(share, starts);
 }

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A child that says when it reached main(), and a bare supervisor of it: sleeps on the child's robust
- * word, spawns the next at once, reaps afterwards. No heir code.
+ * A child that says when it reached main(), and a bare supervisor of it: sleeps on the child's robust word, spawns the
+ * next at once, reaps afterwards; of a program that has no such word it learns by wait(2). No heir code.
  */
 #ifndef HEIR_BENCH_BARESPAWN_H
 #define HEIR_BENCH_BARESPAWN_H
 
 #include <linux/futex.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,17 +23,18 @@ struct child_share {
 };
 
 /* In the child: says that it is there, then sleeps for ever; `holds`: with the life word held. */
-_Noreturn void child_sleep(struct child_share *share, int64_t main_ns, int holds);
+_Noreturn void child_sleep(struct child_share *share, int64_t main_ns, bool holds);
 
 /* Says so and goes on. */
 void child_tell(struct child_share *share, int64_t main_ns);
 
-/* The supervisor as a process of its own; the first child is there when it returns. Negative errno. */
+/* The supervisor as a process of its own; the first child, which holds that word or not, is there when it returns.
+   Negative errno. */
 struct barespawn {
 	pid_t pid;
 	struct child_share *share;
 };
-int barespawn_start(struct barespawn *bare, struct child_share *share, char *const argv[]);
+int barespawn_start(struct barespawn *bare, struct child_share *share, char *const argv[], bool holds);
 void barespawn_end(struct barespawn *bare);
 /* Kill the child that is there; from then to main() of the next, in ns. Negative errno. */
 int child_killed(struct child_share *share, int64_t *ret_ns);

@@ -214,7 +214,7 @@ int worker_main(int argc, char **argv)
 	for (int i = 0; i < argc; i++)
 		read_word(argv[i], now, &w);
 	if (w.is_bare && w.share)
-		child_sleep(&w.share->child, now, 1);
+		child_sleep(&w.share->child, now, true);
 	if (w.share)
 		child_tell(&w.share->child, now);
 	error = heir_worker_open(&worker, &w, &h);

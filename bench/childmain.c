@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* heir-bench-child FILE [hold]: the least program that a supervisor can start anew. */
+/* heir-bench-child FILE: the least program that a supervisor can start anew. */
 #include "bench/barespawn.h"
 
 #include <fcntl.h>
@@ -19,5 +19,5 @@ int main(int argc, char **argv)
 	share = mmap(NULL, sizeof(*share), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (share == MAP_FAILED)
 		return 1;
-	child_sleep(share, (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec, argc > 2);
+	child_sleep(share, (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec, false);
 }

@@ -15,7 +15,7 @@ void child_tell(struct child_share *s, int64_t main_ns)
 	syscall(SYS_futex, &s->starts, FUTEX_WAKE, 2, NULL, NULL, 0);
 }
 
-_Noreturn void child_sleep(struct child_share *s, int64_t main_ns, int holds)
+_Noreturn void child_sleep(struct child_share *s, int64_t main_ns, bool holds)
 {
 	struct robust_list_head head = {.list.next = &s->node};
 

@@ -58,7 +58,7 @@ static bool beside_bare(struct bench *b, bool is_plain)
 		.with = {.names = 1}, .is_cold = true, .is_restarted = true, .is_plain = is_plain};
 	char path[64], word[96];
 	char *argv[] = {(char *)(is_plain ? b->child : b->self), is_plain ? path : "worker",
-			is_plain ? "hold" : word, is_plain ? NULL : "bare=1", NULL};
+			is_plain ? NULL : word, is_plain ? NULL : "bare=1", NULL};
 	struct barespawn bare = {0};
 	struct stage stage;
 	struct share *share;
@@ -67,7 +67,7 @@ static bool beside_bare(struct bench *b, bool is_plain)
 
 	snprintf(row->what, sizeof(row->what), "kill -9 to main() of the successor, %s",
 		 is_plain ? "a plain program" : "a worker");
-	snprintf(row->limit_is, sizeof(row->limit_is), "bare notice, bare spawn");
+	snprintf(row->limit_is, sizeof(row->limit_is), "bare %s, bare spawn", is_plain ? "wait(2)" : "notice");
 	row->goal = 1.3;
 	if (!argv[0]) {
 		snprintf(row->left_out, sizeof(row->left_out), "heir-bench-child was not found");
@@ -77,7 +77,7 @@ static bool beside_bare(struct bench *b, bool is_plain)
 	if (!share)
 		return false;
 	snprintf(word, sizeof(word), "share=%s", path);
-	error = barespawn_start(&bare, &share->child, argv);
+	error = barespawn_start(&bare, &share->child, argv, !is_plain);
 	is_well = !error || bench_complain("the bare supervisor", error);
 	is_well = stage_start(&stage, b, &setup) && is_well && is_back(&stage, 0) &&
 		  in_turns(b, &stage, &share->child, row);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,13 +15,30 @@
 
 #define FD_ABOVE 300 /* beyond every descriptor that a child is promised (conf.h: at most 255); for a moment */
 
-static void reset_signals(void)
+/* What execve(2) would leave as it is. Once: after its first child a leader ignores no other signals. */
+static const sigset_t *ignored_signals(void)
+{
+	static sigset_t ignored;
+	static bool is_known;
+	struct sigaction now;
+
+	if (!is_known)
+		sigemptyset(&ignored);
+	for (int i = 1; i < NSIG && !is_known; i++)
+		if (sigaction(i, NULL, &now) == 0 && now.sa_handler == SIG_IGN)
+			sigaddset(&ignored, i);
+	is_known = true;
+	return &ignored;
+}
+
+static void reset_signals(const sigset_t *ignored)
 {
 	struct sigaction standard = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
 	for (int i = 1; i < NSIG; i++)
-		(void)sigaction(i, &standard, NULL);
+		if (sigismember(ignored, i) == 1)
+			(void)sigaction(i, &standard, NULL);
 	sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -74,7 +92,7 @@ static int place_fds(const struct spawn *s, int *error)
 	return 0;
 }
 
-static _Noreturn void run_child(const struct spawn *s, pid_t parent, int error)
+static _Noreturn void run_child(const struct spawn *s, pid_t parent, const sigset_t *ignored, int error)
 {
 	struct rlimit files = {1024, 1024};
 	int rc;
@@ -89,7 +107,7 @@ static _Noreturn void run_child(const struct spawn *s, pid_t parent, int error)
 		for (int i = 0; i < 2; i++)
 			if (s->own_pid[i])
 				write_pid(s->own_pid[i]);
-		reset_signals();
+		reset_signals(ignored);
 		(void)setrlimit(RLIMIT_NOFILE, s->files ? s->files : &files);
 		execve(s->path, s->argv, s->envp);
 		rc = -errno;
@@ -101,6 +119,7 @@ static _Noreturn void run_child(const struct spawn *s, pid_t parent, int error)
 
 int spawn_process(const struct spawn *s, struct spawned *ret)
 {
+	const sigset_t *ignored = ignored_signals();
 	pid_t parent = getpid(), pid;
 	int error[2], pidfd;
 
@@ -108,7 +127,9 @@ int spawn_process(const struct spawn *s, struct spawned *ret)
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		run_child(s, parent, error[1]);
+		run_child(s, parent, ignored, error[1]);
+	if (pid > 0) /* the child first, where both are on one processor: each page written to from here on is copied */
+		(void)sched_yield();
 	close(error[1]);
 	if (pid < 0) {
 		pidfd = -errno;

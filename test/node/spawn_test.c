@@ -144,7 +144,7 @@ static void test_descriptors_and_environment(void **state)
 	snprintf(text, sizeof(text),
 	         "echo to-b >&%d; echo to-a >&%d; echo $LISTEN_PID $WATCHDOG_PID; "
 	         "echo $$; ls /proc/$$/fd;"
-	         " cut -d' ' -f5 /proc/$$/stat; grep SigBlk /proc/self/status; kill -9 $$",
+	         " cut -d' ' -f5 /proc/$$/stat; grep -E 'Sig(Blk|Ign)' /proc/self/status; kill -9 $$",
 	         a[1], b[1]);
 	start(text, &spawn, &s);
 	close(a[1]);
@@ -160,7 +160,8 @@ static void test_descriptors_and_environment(void **state)
 		char expected[256];
 
 		snprintf(expected, sizeof(expected),
-		         "%d %d\n%d\n0\n1\n2\n%d\n%d\n%d\nSigBlk:\t0000000000000000\n", (int)s.pid,
+		         "%d %d\n%d\n0\n1\n2\n%d\n%d\n%d\nSigBlk:\t0000000000000000\n"
+		         "SigIgn:\t0000000000000000\n", (int)s.pid,
 		         (int)s.pid, (int)s.pid, a[1] < b[1] ? a[1] : b[1], a[1] < b[1] ? b[1] : a[1],
 		         (int)s.pid);
 		assert_string_equal(text, expected);
@@ -271,6 +272,8 @@ int main(void)
 
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		return 1;
+	(void)signal(SIGPIPE, SIG_IGN); /* as a leader has it, and as nohup(1) has it: children do not */
+	(void)signal(SIGHUP, SIG_IGN);
 	(void)close_range(3, ~0U, 0); /* what the caller left open would be seen in the children */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
