@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The moves that this process drives as their target: a start, a takeover, a failover. A move is a list of
- * steps that can be read in plan(); run_steps() does them one after the other and records the time of each.
+ * steps that can be read in moveplan.c; run_steps() does them one after the other and records the time of each.
  *
  * Before the switch a failure changes nothing. After it: back to the old owner if that lives and understands
  * the state, else this process ends while it owns the application, and the next candidate claims.
@@ -15,6 +15,7 @@
 #include "base/futex.h"
 #include "base/patience.h"
 #include "base/text.h"
+#include "lib/moveplan.h"
 #include "lib/resolve.h"
 #include "lib/txn.h"
 #include "lib/worker.h"
@@ -24,16 +25,6 @@
 
 #define MAIL_FIRST 32
 #define STEP_TIMEOUT_MOST (3600 * NS_PER_SECOND)
-
-enum step_kind { STEP_START, STEP_SWITCH, STEP_STOP_OLD, STEP_PHASE };
-
-struct plan {
-	unsigned count;
-	struct {
-		enum step_kind kind;
-		unsigned index;
-	} step[SHM_STEPS_MAX]; /* index into shm_app.step */
-};
 
 struct drive {
 	heir_t *h;
@@ -47,79 +38,6 @@ struct drive {
 	struct acquired got;
 	unsigned step; /* the one that failed, or TRACE_STEP_NONE */
 };
-
-static enum step_kind kind_of(const char *name)
-{
-	return strcmp(name, "start") == 0      ? STEP_START
-	       : strcmp(name, "switch") == 0   ? STEP_SWITCH
-	       : strcmp(name, "stop_old") == 0 ? STEP_STOP_OLD
-					       : STEP_PHASE;
-}
-
-static void add_steps(const struct shm_app *a, struct plan *p,
-		      bool (*wants)(const char *name, enum heir_start_type type), enum heir_start_type type)
-{
-	for (unsigned i = 0; i < a->steps && i < SHM_STEPS_MAX; i++)
-		if (p->count < SHM_STEPS_MAX && wants(a->step[i], type)) {
-			p->step[p->count].kind = kind_of(a->step[i]);
-			p->step[p->count++].index = i;
-		}
-}
-
-static bool is_stop_old(const char *name, enum heir_start_type type)
-{
-	(void)type;
-	return kind_of(name) == STEP_STOP_OLD;
-}
-
-static bool is_switch(const char *name, enum heir_start_type type)
-{
-	(void)type;
-	return kind_of(name) == STEP_SWITCH;
-}
-
-/* takeover is OTP's phase for moving from a living instance: skipped unless there is one. */
-static bool is_other(const char *name, enum heir_start_type type)
-{
-	return kind_of(name) != STEP_STOP_OLD && (type == HEIR_TAKEOVER || strcmp(name, "takeover") != 0);
-}
-
-static bool is_rest(const char *name, enum heir_start_type type)
-{
-	return kind_of(name) != STEP_STOP_OLD && kind_of(name) != STEP_SWITCH &&
-	       strcmp(name, "takeover") != 0 && (type != HEIR_LOCAL || kind_of(name) == STEP_START);
-}
-
-static bool is_any(const char *name, enum heir_start_type type)
-{
-	(void)name;
-	(void)type;
-	return true;
-}
-
-static bool is_exclusive_rest(const char *name, enum heir_start_type type)
-{
-	return is_rest(name, type) || kind_of(name) == STEP_SWITCH;
-}
-
-static void plan(const struct shm_app *a, enum heir_start_type type, uint32_t how, struct plan *p)
-{
-	p->count = 0;
-	if (type == HEIR_FAILOVER || type == HEIR_LOCAL) { /* the claim is the switch, and comes first */
-		add_steps(a, p, is_switch, type);
-		add_steps(a, p, is_rest, type);
-	} else if (type == HEIR_NORMAL) {
-		add_steps(a, p, is_other, type);
-	} else if (how == HEIR_EXCLUSIVE) {
-		add_steps(a, p, is_stop_old, type);
-		add_steps(a, p, is_exclusive_rest, type);
-	} else if (how == HEIR_OVERLAP) {
-		add_steps(a, p, is_other, type);
-		add_steps(a, p, is_stop_old, type);
-	} else {
-		add_steps(a, p, is_any, type);
-	}
-}
 
 int call_start(heir_t *h, enum heir_start_type type, uint32_t from_node)
 {
@@ -192,6 +110,20 @@ static uint64_t await_child(struct drive *d, struct shm_role *role, int64_t dead
 	}
 }
 
+/*
+ * Whether that child has it. A planned move asks each to start, before the switch: one that does not answer, as it is
+ * stopped, is not moved to.
+ */
+static bool is_asked(const struct drive *d, enum request_op op, uint64_t child)
+{
+	/* stored before it was a candidate, which await_child() has acquired */
+	uint32_t unasked = atom_load_relaxed(&shm_slot(&d->h->shm, handle_slot(child))->unasked);
+
+	if (op == REQ_CHILD_PHASE)
+		return !(unasked & UNASKED_PHASES);
+	return d->type != HEIR_FAILOVER || unasked != (UNASKED_START | UNASKED_PHASES);
+}
+
 /* start() or a phase, in every child of this instance that has it, in start order, one after the other. */
 static int in_each_child(struct drive *d, enum request_op op, const char *phase)
 {
@@ -212,7 +144,10 @@ static int in_each_child(struct drive *d, enum request_op op, const char *phase)
 			continue;
 		}
 		child = await_child(d, role, deadline);
-		rc = child ? ask(h, child, &r, step_limit(d), NULL) : HEIR_ENOTREADY;
+		if (!child)
+			rc = HEIR_ENOTREADY;
+		else if (is_asked(d, op, child))
+			rc = ask(h, child, &r, step_limit(d), NULL);
 	}
 	return rc;
 }
@@ -347,7 +282,7 @@ static int run_step(struct drive *d, enum step_kind kind, const char *name)
 	return HEIR_EINVAL;
 }
 
-static int run_steps(struct drive *d, const struct plan *p)
+static int run_steps(struct drive *d, const struct moveplan *p)
 {
 	heir_t *h = d->h;
 	int64_t at = clock_ns();
@@ -481,10 +416,10 @@ static bool is_exclusive(const struct drive *d, uint32_t how)
 
 static void drive(struct drive *d, uint32_t how, uint64_t late, struct reply *ret)
 {
-	struct plan p;
+	struct moveplan p;
 	int rc;
 
-	plan(d->app, d->type, how, &p);
+	moveplan(d->app, d->type, how, &p);
 	worker_state(d->h, WORKER_STARTING);
 	rc = end_late(d, late, is_exclusive(d, how));
 	if (rc == 0)
@@ -590,7 +525,7 @@ int drive_failover(heir_t *h, int planned, int64_t noticed)
 	uint32_t from = owner_node(h, c);
 	struct reply reply = {0};
 	uint64_t late;
-	struct plan p;
+	struct moveplan p;
 	struct drive d;
 	int64_t decided, claimed;
 	int rc;
@@ -620,7 +555,7 @@ int drive_failover(heir_t *h, int planned, int64_t noticed)
 		rc = confirm(&d);
 		trace_step(&h->shm, h->slot, &d.trace, TRACE_STEP_CONFIRM, claimed, clock_ns() - claimed);
 	}
-	plan(a, HEIR_FAILOVER, 0, &p);
+	moveplan(a, HEIR_FAILOVER, 0, &p);
 	for (unsigned i = 0; i + 1 < p.count; i++) /* the switch is done */
 		p.step[i] = p.step[i + 1];
 	p.count -= p.count > 0;

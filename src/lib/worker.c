@@ -112,6 +112,11 @@ static int register_candidate(heir_t *h)
 	return 0;
 }
 
+static uint32_t unasked(const struct worker_run *run)
+{
+	return (run->cb.start ? 0 : UNASKED_START) | (run->cb.start_phase ? 0 : UNASKED_PHASES);
+}
+
 static int setup(heir_t *h)
 {
 	struct shm_app *a = worker_app(h);
@@ -125,6 +130,7 @@ static int setup(heir_t *h)
 	}
 	warm_memory(h);
 	atom_store_relaxed(&own_slot(h)->version, h->run->cb.version);
+	atom_store_relaxed(&own_slot(h)->unasked, unasked(h->run)); /* register_candidate() releases it */
 	rc = dying_install(&h->shm, h->self);
 	if (rc)
 		return rc;
@@ -358,7 +364,10 @@ static int follow_owner(heir_t *h, struct control c)
 	}
 	if (!mine(h, c) || !is_served(c))
 		return 0;
-	if (run->state == WORKER_STARTING && !run->lead) {
+	/* One that has nothing to do in a failover is not asked, and begins with its lead. */
+	if (!run->lead && (run->state == WORKER_STARTING ||
+	                   (run->state == WORKER_STANDBY && unasked(run) == (UNASKED_START | UNASKED_PHASES)))) {
+		run->started = 1;
 		run->since = c.generation;
 		worker_state(h, WORKER_SERVING);
 		return 1;

@@ -208,11 +208,13 @@ struct shm_slot {
 	atom32 names;                     /* direct names registered; the slot's thread */
 	atom64 beat;                      /* reserved for the watchdog; the slot's thread */
 	atom32 asleep;                    /* 1: it sleeps on the doorbell, or is about to; the slot's thread */
-	atom32 pad;
+	atom32 unasked;                   /* worker_unasked, before it is a candidate; the slot's thread */
 	struct shm_life life[SHM_LIVES];
 };
 enum slot_state { SLOT_FREE, SLOT_JOINING, SLOT_ALIVE, SLOT_DEAD };
 enum slot_kind { KIND_CLIENT = 1, KIND_WORKER, KIND_LEADER };
+/* What a worker has no callback for, so that a move need not ask it. */
+enum worker_unasked { UNASKED_START = 1, UNASKED_PHASES = 2 };
 enum worker_state { WORKER_INIT, WORKER_STANDBY, WORKER_STARTING, WORKER_SERVING, WORKER_LOST, WORKER_STOPPING };
 
 /*

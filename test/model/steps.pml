@@ -220,7 +220,7 @@ int rest[4];
 #define S_STOP_OLD	5
 #define S_NONE		0
 
-/* plan() */
+/* moveplan.c */
 #define OVERLAP_LIST	54321
 #define EXCLUSIVE_LIST	(mutant(SWITCH_FIRST) -> 4251 : 4215)
 #define NORMAL_LIST	421
