@@ -347,13 +347,13 @@ static void check_driver(struct instance *i)
 	struct leader *l = i->leader;
 	struct child *lead = instance_lead(i);
 	struct move_word m = move_unpack(atom_load_acquire(&i->shm->move));
-	int64_t deadline = move_deadline(l->shm, i->app);
+	int64_t deadline = move_step_ends(m, lead->handle);
 
 	if (!lead->pid || !lead->handle) {
 		i->adrift_since = -1;
 		return;
 	}
-	if (m.slot != handle_slot(lead->handle)) {
+	if (deadline < 0) {
 		deadline = begins_by(i, lead);
 		if (!i->served)
 			loop_again(l, l->now + i->policy.step_timeout);
@@ -364,7 +364,7 @@ static void check_driver(struct instance *i)
 		return;
 	}
 	i->ask_until = i->guest.until = i->adrift_since = DEADLINE_NEVER; /* it has begun */
-	deadline += DELAY_FIRST / 2;
+	deadline = deadline_from(deadline, DELAY_FIRST / 2);
 	if (l->now < deadline)
 		loop_again(l, deadline);
 	else

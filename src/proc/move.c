@@ -104,11 +104,9 @@ bool move_is_mine(const struct shm *shm, uint32_t app, uint64_t me)
 	return move_unpack(atom_load_acquire(&shm_app(shm, app)->move)).slot == handle_slot(me);
 }
 
-int64_t move_deadline(const struct shm *shm, uint32_t app)
+int64_t move_step_ends(struct move_word m, uint64_t driver)
 {
-	struct move_word m = move_unpack(atom_load_acquire(&shm_app(shm, app)->move));
-
-	return m.slot ? m.until : DEADLINE_NEVER;
+	return m.slot && m.slot == handle_slot(driver) ? m.until : DEADLINE_NEVER;
 }
 
 bool move_driver_alive(const struct shm *shm, uint32_t app)

@@ -36,8 +36,8 @@ bool move_step(const struct shm *shm, uint32_t app, uint64_t me, uint32_t step, 
 void move_end(const struct shm *shm, uint32_t app, uint64_t me);
 bool move_is_mine(const struct shm *shm, uint32_t app, uint64_t me);
 
-/* When the present step has to be over; -1: nobody drives. */
-int64_t move_deadline(const struct shm *shm, uint32_t app);
+/* When the step that it drives by that word has to be over; -1: none. One word: a move may end between two loads. */
+int64_t move_step_ends(struct move_word m, uint64_t driver);
 bool move_driver_alive(const struct shm *shm, uint32_t app); /* false as well when there is none */
 /* Somebody drives who lives and is not late: to be waited for. */
 bool move_is_driven(const struct shm *shm, uint32_t app, int64_t now);

@@ -320,7 +320,7 @@ static void repair(unsigned what, unsigned arg)
 		(void)handle_fence(s, handle, clock_ns() + 50 * MS);
 		(void)move_begin(s, app, the.client->self, 2, 1, 2, NULL);
 		move_step(s, app, the.client->self, arg, clock_ns());
-		(void)move_deadline(s, app);
+		(void)move_step_ends(move_unpack(atom_load_acquire(&shm_app(s, app)->move)), the.client->self);
 		move_end(s, app, the.client->self);
 		(void)failover_count(s, app, clock_ns());
 		(void)failover_exhausted(s, app, clock_ns());

@@ -34,6 +34,11 @@ static struct move_word move(void)
 	return move_unpack(atom_load_seq(&app()->move));
 }
 
+static int64_t ends(uint32_t slot)
+{
+	return move_step_ends(move(), slot_handle(&d.shm, slot));
+}
+
 static int begin(heir_t *h, uint32_t type, uint32_t to)
 {
 	return move_begin(&h->shm, 0, h->self, type, 1, to, NULL);
@@ -234,7 +239,7 @@ static int begin_and_stop(void *arg)
 static void test_one_drives(void **state)
 {
 	heir_t *c = owner_open(d.name, 2);
-	struct move_word winner = {0};
+	struct move_word winner = {0}, before;
 	pid_t b = domain_fork(&d, NULL, begin_and_stop, NULL);
 	int64_t now = clock_ns();
 	int status;
@@ -250,10 +255,11 @@ static void test_one_drives(void **state)
 	assert_true(move_is_driven(&d.shm, 0, now));
 	assert_true(move_late(&d.shm, 0, now) == 0);
 	/* Its first step has its time before it says which it is. */
-	assert_true(move_deadline(&d.shm, 0) >= now + (int64_t)app()->policy[0].step_timeout);
-	assert_true(move_deadline(&d.shm, 0) <= clock_ns() + (int64_t)app()->policy[0].step_timeout + UNIT);
+	assert_true(ends(winner.slot) >= now + (int64_t)app()->policy[0].step_timeout);
+	assert_true(ends(winner.slot) <= clock_ns() + (int64_t)app()->policy[0].step_timeout + UNIT);
 	assert_true(move_late_at(&d.shm, 0) ==
-		    move_deadline(&d.shm, 0) + patience_driver((int64_t)app()->policy[0].claim_grace));
+		    ends(winner.slot) + patience_driver((int64_t)app()->policy[0].claim_grace));
+	assert_true(move_step_ends(move(), c->self) == DEADLINE_NEVER);
 	assert_true(move_late(&d.shm, 0, move_late_at(&d.shm, 0)) == slot_handle(&d.shm, winner.slot));
 	assert_false(move_is_driven(&d.shm, 0, move_late_at(&d.shm, 0)));
 	assert_false(move_step(&d.shm, 0, c->self, 3, SECOND));
@@ -269,8 +275,12 @@ static void test_one_drives(void **state)
 	assert_true(move_is_mine(&d.shm, 0, c->self));
 	assert_true(move_step(&d.shm, 0, c->self, 3, now + SECOND));
 	assert_int_equal(move().step, 3);
-	assert_true(move_deadline(&d.shm, 0) >= now + SECOND && move_deadline(&d.shm, 0) < now + SECOND + UNIT);
+	assert_true(ends(c->slot) >= now + SECOND && ends(c->slot) < now + SECOND + UNIT);
+	before = move();
 	move_end(&d.shm, 0, c->self);
+	/* Whoever has loaded the word before it ended goes by what it said; after it, nobody drives. */
+	assert_true(move_step_ends(before, c->self) >= now + SECOND);
+	assert_true(move_step_ends(move(), c->self) == DEADLINE_NEVER);
 	assert_false(move_driver_alive(&d.shm, 0));
 	assert_false(move_is_mine(&d.shm, 0, c->self));
 	assert_true(move_late_at(&d.shm, 0) == DEADLINE_NEVER);
