@@ -117,7 +117,8 @@ static uint64_t await_child(struct drive *d, struct shm_role *role, int64_t dead
 static bool is_asked(const struct drive *d, enum request_op op, uint64_t child)
 {
 	/* stored before it was a candidate, which await_child() has acquired */
-	uint32_t unasked = atom_load_relaxed(&shm_slot(&d->h->shm, handle_slot(child))->unasked);
+	uint32_t word = atom_load_relaxed(&shm_slot(&d->h->shm, handle_slot(child))->unasked);
+	uint32_t unasked = word == unasked_word(child, word & 3) ? word & 3 : 0;
 
 	if (op == REQ_CHILD_PHASE)
 		return !(unasked & UNASKED_PHASES);

@@ -130,7 +130,8 @@ static int setup(heir_t *h)
 	}
 	warm_memory(h);
 	atom_store_relaxed(&own_slot(h)->version, h->run->cb.version);
-	atom_store_relaxed(&own_slot(h)->unasked, unasked(h->run)); /* register_candidate() releases it */
+	/* Seen by whoever sees this process as a candidate: register_candidate(). */
+	atom_store_relaxed(&own_slot(h)->unasked, unasked_word(h->self, unasked(h->run)));
 	rc = dying_install(&h->shm, h->self);
 	if (rc)
 		return rc;

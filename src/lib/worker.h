@@ -43,6 +43,12 @@ struct worker_run {
 	int stop_kept;
 };
 
+/* shm_slot.unasked of that process. Its incarnation: one of an older library leaves there what it finds. */
+static inline uint32_t unasked_word(uint64_t handle, uint32_t unasked)
+{
+	return handle_incarnation(handle) << 2 | unasked;
+}
+
 void worker_finish(heir_t *h); /* no worker: nothing */
 void worker_state(heir_t *h, enum worker_state state);
 struct shm_app *worker_app(heir_t *h);

@@ -208,7 +208,7 @@ struct shm_slot {
 	atom32 names;                     /* direct names registered; the slot's thread */
 	atom64 beat;                      /* reserved for the watchdog; the slot's thread */
 	atom32 asleep;                    /* 1: it sleeps on the doorbell, or is about to; the slot's thread */
-	atom32 unasked;                   /* worker_unasked, before it is a candidate; the slot's thread */
+	atom32 unasked;                   /* {incarnation:30 | worker_unasked:2}; the slot's thread */
 	struct shm_life life[SHM_LIVES];
 };
 enum slot_state { SLOT_FREE, SLOT_JOINING, SLOT_ALIVE, SLOT_DEAD };

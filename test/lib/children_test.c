@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 
 #include "base/clock.h"
+#include "lib/worker.h"
 #include "name/names.h"
 #include "support/domain.h"
 
@@ -153,6 +154,19 @@ static void test_failover_asks_who_has_start(void **state)
 	assert_int_equal(answer_of(f, "other", 20 * SECOND), 'b');
 }
 
+/* One of an older library says nothing, in a slot where another said that it need not be asked. */
+static void test_what_another_said(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t child = atom_load_seq(&f->d.shm.roles[1].candidate[1]);
+	uint64_t before = handle_make(handle_slot(child), handle_incarnation(child) - 1);
+	atom32 *word = &shm_slot(&f->d.shm, handle_slot(child))->unasked;
+
+	assert_int_equal(atom_load_seq(word), unasked_word(child, UNASKED_START | UNASKED_PHASES));
+	atom_store_seq(word, unasked_word(before, UNASKED_START | UNASKED_PHASES));
+	test_failover_asks_who_has_start(state);
+}
+
 /* A planned move is not made to an instance of which one is stopped, whatever it has to do in it. */
 static void test_takeover_asks_all(void **state)
 {
@@ -182,6 +196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_failover_asks_nobody, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failover_asks_who_has_start, setup_with_start, teardown),
+		cmocka_unit_test_setup_teardown(test_what_another_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_takeover_asks_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_takeover, setup, teardown),
 	};
