@@ -91,7 +91,7 @@ static void be_standby(struct shared *s, uint32_t self, uint32_t *job)
 
 static _Noreturn void run_server(struct shared *s, uint32_t self)
 {
-	uint32_t job = atomic_load(&s->server[self].job), done = 0, request;
+	uint32_t job = atomic_load(&s->server[self].job), done = 0, request, before;
 	bool is_new = false;
 
 	for (;;) {
@@ -112,7 +112,9 @@ static _Noreturn void run_server(struct shared *s, uint32_t self)
 			continue;
 		done = request;
 		atomic_store(&s->by, self);
-		atomic_store(&s->answer.word, request);
+		/* By whoever comes first: an old owner that was late here would take back a later answer. */
+		before = request - 1;
+		atomic_compare_exchange_strong(&s->answer.word, &before, request);
 		wake(&s->answer.word, 1);
 		if (is_new) {
 			atomic_fetch_add(&s->done.word, 1);
