@@ -100,7 +100,6 @@ static _Noreturn void run_new(struct shared *s, bool spin)
 {
 	uint32_t job = 0, life;
 
-	(void)slice_set(SLICE_SHORTEST); /* as one of heir's standbys */
 	for (;;) {
 		if (spin)
 			spin_while(&s->job.word, job);
@@ -177,6 +176,7 @@ static _Noreturn void run_victim(
 
 	barelimit_pin(limit->options.cpu_victim);
 	barelimit_allow_core(victim.is_segv);
+	(void)slice_set(SLICE_OWNER * slice_get()); /* as one of heir's owners */
 	signal(SIGSEGV, SIG_DFL);
 	if (!start_threads(s, victim.threads))
 		_exit(1);

@@ -7,7 +7,7 @@
  *   planned: command -> new -> caller
  *   crash:   kill -9 -> (the kernel's robust-futex notice) -> new -> caller
  *
- * The process that asks for the sample is command, and in a crash the killer. `new` has a standby's time slice, as
+ * The process that asks for the sample is command, and in a crash the killer. A victim has an owner's time slice, as
  * heir's has (base/timeslice.h).
  */
 #ifndef HEIR_BENCH_BARELIMIT_H

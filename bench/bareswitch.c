@@ -74,7 +74,7 @@ static void be_standby(struct shared *s, uint32_t self, uint32_t *job)
 				      {.uaddr = (uintptr_t)&other->life, .flags = FUTEX_32}};
 	uint32_t life;
 
-	(void)slice_set(SLICE_SHORTEST);
+	(void)slice_set(0);
 	atomic_store(&me->ready, 1);
 	for (;;) {
 		life = atomic_load(&other->life);
@@ -119,7 +119,7 @@ static _Noreturn void run_server(struct shared *s, uint32_t self)
 		if (is_new) {
 			atomic_fetch_add(&s->done.word, 1);
 			wake(&s->done.word, 1);
-			(void)slice_set(0);
+			(void)slice_set(SLICE_OWNER * slice_get());
 			is_new = false;
 		}
 	}

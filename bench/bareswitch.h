@@ -2,7 +2,7 @@
 /*
  * The bare takeover and failover under a calling client: a caller in a closed loop with a server, both
  * in futex waits; at a command, or at the server's death, another one answers from then on. The standby
- * waits for both at once, and has a short time slice, as one of heir's does. No heir code but for that call.
+ * waits for both at once, and the owner has a long time slice, as one of heir's does. No heir code but for that call.
  */
 #ifndef HEIR_BENCH_BARESWITCH_H
 #define HEIR_BENCH_BARESWITCH_H

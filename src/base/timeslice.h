@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-#define SLICE_SHORTEST INT64_C(100000) /* of all that the kernel takes */
+#define SLICE_OWNER 2 /* times the kernel's own, of a process that serves */
 
 /* In ns; 0: the kernel has none, or the thread is not scheduled by that scheduler. */
 int64_t slice_get(void);

@@ -47,8 +47,6 @@ int call_start(heir_t *h, enum heir_start_type type, uint32_t from_node)
 
 	text_copy(run->from, sizeof(run->from), from ? from->name : "", from ? sizeof(from->name) : 1);
 	run->start = (struct heir_start){type, run->from, heir_generation(h)};
-	if (run->cb.start || run->cb.start_phase)
-		standby_slice(h, false); /* which threads that they make would inherit; it takes 4 us */
 	rc = run->cb.start ? run->cb.start(h, &run->start, run->arg) : 0;
 	if (rc >= 0)
 		run->started = 1;

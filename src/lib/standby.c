@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* A worker that stands by: how it looks at whom it may have to follow, what of them it sleeps on, how soon it runs. */
+/* A worker that stands by: how it looks at whom it may have to follow, what of them it sleeps on. */
 #include "app/appclaim.h"
 #include "base/clock.h"
 #include "base/patience.h"
-#include "base/timeslice.h"
 #include "lib/worker.h"
 #include "proc/recover.h"
 #include "shm/policy.h"
@@ -143,17 +142,4 @@ unsigned standby_words(heir_t *h, struct control c, struct wait_word *w, bool *n
 	unsigned n = c.phase == PHASE_DOWN ? 0 : watch_owner(h, c, which, w, news);
 
 	return n + watch_targets(h, c, which, &w[n], news);
-}
-
-void standby_slice(heir_t *h, bool prompt)
-{
-	struct worker_run *run = h->run;
-
-	if (prompt == run->is_prompt)
-		return;
-	if (prompt)
-		run->slice = slice_get();
-	if (run->slice > SLICE_SHORTEST)
-		(void)slice_set(prompt ? SLICE_SHORTEST : run->slice);
-	run->is_prompt = prompt;
 }

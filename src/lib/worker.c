@@ -9,6 +9,7 @@
 #include "app/appclaim.h"
 #include "base/clock.h"
 #include "base/patience.h"
+#include "base/timeslice.h"
 #include "lib/resolve.h"
 #include "lib/txn.h"
 #include "lib/worker.h"
@@ -48,10 +49,22 @@ void worker_announce(heir_t *h)
 	h->run->announce_at = clock_ns() + ANNOUNCE_NS;
 }
 
+/*
+ * Should this process die, the kernel takes longer to tear its memory down than the standby to serve: whoever is
+ * woken on its processor then, standby or caller, goes first by a shorter time slice. Off the path, as it takes 4 us.
+ */
+static void be_patient(heir_t *h)
+{
+	if (!h->run->is_patient && h->run->state == WORKER_SERVING)
+		(void)slice_set(SLICE_OWNER * slice_get());
+	h->run->is_patient |= h->run->state == WORKER_SERVING;
+}
+
 static void announce_now(heir_t *h)
 {
 	h->run->announce_at = DEADLINE_NEVER;
 	app_changed(&h->shm, h->run->app);
+	be_patient(h);
 }
 
 static int env_number(const char *name)
@@ -438,7 +451,6 @@ static int round_of(heir_t *h, uint64_t *ret_word)
 
 static int sleep_until(heir_t *h, struct wait_word doorbell, uint64_t word, int64_t deadline)
 {
-	struct worker_run *run = h->run;
 	struct wait_word words[WAIT_WORDS];
 	bool news = false;
 	unsigned n = 1 + wait_words(h, word, words + 1, &news);
@@ -447,8 +459,6 @@ static int sleep_until(heir_t *h, struct wait_word doorbell, uint64_t word, int6
 	words[0] = doorbell;
 	if (news || (!h->watched && wait_spin(words, n, h->spin, deadline)))
 		return 0;
-	if (run->lead)
-		standby_slice(h, run->state == WORKER_STANDBY || (run->is_prompt && run->announce_at >= 0));
 	doorbell_sleep(&h->shm, h->slot);
 	rc = waitset_wait(&h->waits, words, n, h->watched ? h->epoll : -1, deadline);
 	doorbell_awake(&h->shm, h->slot);

@@ -35,8 +35,7 @@ struct worker_run {
 	struct worker_saw saw;
 	int64_t announce_at;      /* leaders are told then; -1: nothing to tell */
 	int64_t look_again;       /* deadline of the next look, or never */
-	bool is_prompt;           /* its time slice is a standby's */
-	int64_t slice;            /* the one that it has otherwise, or 0 */
+	bool is_patient;          /* it has an owner's time slice */
 	int wanted;               /* a begin was refused: wait for the commit futex as well */
 	int64_t wanted_since;     /* -1: it is not */
 	struct kept stop_request; /* answered before the process ends */
@@ -70,12 +69,6 @@ int serve_mail(heir_t *h, unsigned most);
 int standby_look(heir_t *h, struct control c, int64_t noticed);
 /* Whose lives it sleeps on: how many words. *news: something has changed since it looked; do not sleep. */
 unsigned standby_words(heir_t *h, struct control c, struct wait_word *w, bool *news);
-/*
- * A short time slice, or its own again. With it a standby runs before an owner that is dying on the same processor,
- * whose memory takes the kernel longer than all of the failover.
- */
-void standby_slice(heir_t *h, bool prompt);
-
 /* warm.c. Of a hot standby: what is on the path of a move. Of every worker: as the configuration says. */
 void warm_path(heir_t *h);
 void warm_memory(heir_t *h);

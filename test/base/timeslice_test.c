@@ -26,26 +26,24 @@ static void in_child(int (*body)(void))
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
-static int shorter_and_back(void)
+static int longer_and_back(void)
 {
 	int64_t own = slice_get();
 
-	if (slice_set(SLICE_SHORTEST))
+	if (slice_set(SLICE_OWNER * own))
 		return 1;
 	if (own == 0) /* a kernel that has none */
 		return slice_get() == 0 ? 0 : 2;
-	if (own <= SLICE_SHORTEST || slice_get() != SLICE_SHORTEST)
+	if (slice_get() != SLICE_OWNER * own || slice_set(own) || slice_get() != own)
 		return 3;
-	if (slice_set(own) || slice_get() != own)
-		return 4;
-	return slice_set(SLICE_SHORTEST) || slice_set(0) || slice_get() != own ? 5 : 0;
+	return slice_set(SLICE_OWNER * own) || slice_set(0) || slice_get() != own ? 4 : 0;
 }
 
 static int keeps_nice_and_policy(void)
 {
 	if (setpriority(PRIO_PROCESS, 0, 7) || sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0}))
 		return 1;
-	if (slice_set(SLICE_SHORTEST))
+	if (slice_set(3000000))
 		return 2;
 	return getpriority(PRIO_PROCESS, 0) == 7 && sched_getscheduler(0) == SCHED_BATCH ? 0 : 3;
 }
@@ -55,13 +53,13 @@ static int leaves_others(void)
 {
 	if (sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0}))
 		return 1;
-	return slice_get() == 0 && slice_set(SLICE_SHORTEST) == -EINVAL && sched_getscheduler(0) == SCHED_IDLE ? 0 : 2;
+	return slice_get() == 0 && slice_set(3000000) == -EINVAL && sched_getscheduler(0) == SCHED_IDLE ? 0 : 2;
 }
 
-static void test_shorter_and_back(void **state)
+static void test_longer_and_back(void **state)
 {
 	(void)state;
-	in_child(shorter_and_back);
+	in_child(longer_and_back);
 }
 
 static void test_keeps_nice_and_policy(void **state)
@@ -79,7 +77,7 @@ static void test_leaves_others(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_shorter_and_back),
+		cmocka_unit_test(test_longer_and_back),
 		cmocka_unit_test(test_keeps_nice_and_policy),
 		cmocka_unit_test(test_leaves_others),
 	};
