@@ -17,23 +17,15 @@ static struct shm_app app;
 
 static int overlapped(void **state)
 {
-	static const char *const steps[] = {"start", "switch", "takeover", "go", "stop_old"};
-
 	(void)state;
-	memset(&app, 0, sizeof(app));
-	for (; app.steps < 5; app.steps++)
-		strcpy(app.step[app.steps], steps[app.steps]);
+	app = (struct shm_app){.steps = 5, .step = {"start", "switch", "takeover", "go", "stop_old"}};
 	return 0;
 }
 
 static int exclusive(void **state)
 {
-	static const char *const steps[] = {"stop_old", "start", "switch", "go"};
-
 	(void)state;
-	memset(&app, 0, sizeof(app));
-	for (; app.steps < 4; app.steps++)
-		strcpy(app.step[app.steps], steps[app.steps]);
+	app = (struct shm_app){.steps = 4, .step = {"stop_old", "start", "switch", "go"}};
 	return 0;
 }
 
