@@ -51,7 +51,7 @@ void worker_announce(heir_t *h)
 
 /*
  * Should this process die, the kernel takes longer to tear its memory down than the standby to serve: whoever is
- * woken on its processor then, standby or caller, goes first by a shorter time slice. Off the path, as it takes 4 us.
+ * woken on its processor then, standby or caller, goes first by a shorter time slice. Done off the path.
  */
 static void be_patient(heir_t *h)
 {
@@ -210,6 +210,8 @@ void worker_finish(heir_t *h)
 		return;
 	if (h->run->announce_at >= 0)
 		announce_now(h);
+	if (h->run->is_patient)
+		(void)slice_set(slice_get() / SLICE_OWNER);
 	dying_remove();
 	watch_finish(h);
 	(void)atom_cas(&shm_role(&h->shm, (uint32_t)h->place.role)->candidate[h->place.node], &self, 0);
@@ -360,6 +362,13 @@ static int come_back(heir_t *h, struct control c)
 	return rc < 0 ? rc : 1;
 }
 
+/* One that has nothing to do in a failover is not asked, and begins with its lead; not while that is held. */
+static bool begins_unasked(const struct worker_run *run, struct control c)
+{
+	return run->state == WORKER_STANDBY && c.phase == PHASE_SERVING &&
+	       unasked(run) == (UNASKED_START | UNASKED_PHASES);
+}
+
 /* The owner has changed under this worker: told once each way. */
 static int follow_owner(heir_t *h, struct control c)
 {
@@ -378,9 +387,7 @@ static int follow_owner(heir_t *h, struct control c)
 	}
 	if (!mine(h, c) || !is_served(c))
 		return 0;
-	/* One that has nothing to do in a failover is not asked, and begins with its lead. */
-	if (!run->lead && (run->state == WORKER_STARTING ||
-	                   (run->state == WORKER_STANDBY && unasked(run) == (UNASKED_START | UNASKED_PHASES)))) {
+	if (!run->lead && (run->state == WORKER_STARTING || begins_unasked(run, c))) {
 		run->started = 1;
 		run->since = c.generation;
 		worker_state(h, WORKER_SERVING);

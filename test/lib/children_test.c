@@ -167,6 +167,20 @@ static void test_what_another_said(void **state)
 	test_failover_asks_who_has_start(state);
 }
 
+/* What is held is about to be stopped, or its lead started anew: nobody begins beside it who is not asked. */
+static void test_nobody_begins_when_held(void **state)
+{
+	struct heir_worker other = {.size = sizeof(other), .version = 1, .handle = answer_node};
+	struct fixture *f = *state;
+	atom64 *word = &f->d.shm.apps[0].control;
+	uint64_t old, now;
+
+	assert_int_equal(control_apply(word, &old, &now, control_hold, control_unpack(atom_load_seq(word)).owner), 0);
+	domain_kill(&f->d, f->other[0]);
+	(void)start_child(f, "role1", 1, 0, &other);
+	assert_int_equal(answer_of(f, "other", 200 * MS), HEIR_ETIMEDOUT);
+}
+
 /* A planned move is not made to an instance of which one is stopped, whatever it has to do in it. */
 static void test_takeover_asks_all(void **state)
 {
@@ -197,6 +211,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_failover_asks_nobody, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failover_asks_who_has_start, setup_with_start, teardown),
 		cmocka_unit_test_setup_teardown(test_what_another_said, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_nobody_begins_when_held, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_takeover_asks_all, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_takeover, setup, teardown),
 	};

@@ -91,6 +91,7 @@ static int lose_move(heir_t *h, const char *phase, const struct heir_start *star
 static int serve(void *arg)
 {
 	struct heir_worker w = {.size = sizeof(w), .version = 1, .handle = handle};
+	int64_t own = slice_get();
 	heir_t *h;
 	int rc;
 
@@ -101,6 +102,8 @@ static int serve(void *arg)
 		return 90;
 	rc = heir_serve(h);
 	heir_close(h);
+	if (slice_get() != own)
+		return 92;
 	return rc ? 91 : 0;
 }
 
@@ -253,6 +256,18 @@ static void test_slices(void **state)
 	await_slice(f, "app@b", own);
 	assert_int_equal(heir_takeover(f->h, "app", "b", 0, 5 * SECOND, &m), 0);
 	await_slice(f, "app@b", SLICE_OWNER * own);
+}
+
+/* serve() has seen to it: a process that opens its worker again does not have it doubled. */
+static void test_slice_given_back(void **state)
+{
+	struct fixture *f = *state;
+	struct request r = {.op = REQ_STOP};
+	struct heir_ticket ticket;
+
+	await_slice(f, "app@a", SLICE_OWNER * slice_get());
+	assert_int_equal(lib_request(f->h, atom_load_seq(&f->d.shm.roles[0].candidate[0]), &r, &ticket), 0);
+	assert_int_equal(domain_wait(&f->d, f->a), 0);
 }
 
 static void test_failover(void **state)
@@ -598,6 +613,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_serves, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_takeover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_slices, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slice_given_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failover, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_who_is_rung, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_given_back_quietly, setup, teardown),
