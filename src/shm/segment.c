@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/mapfile.h"
 #include "heir.h"
 
 #define LIMIT_SIZE_MAX ((size_t)1 << 40)
@@ -154,22 +155,13 @@ static int pid_namespace(uint64_t *ret)
 	return 0;
 }
 
-/*
- * Whole pages of tmpfs are reserved, so that a full /dev/shm shows here and not as SIGBUS; not inherited by
- * forked children.
- */
 static int map_file(struct shm *s, int fd, size_t size, int writable)
 {
-	void *base = mmap(NULL, size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
+	void *base = NULL;
+	int rc = mapfile_map(fd, size, writable, &base);
 
-	if (base == MAP_FAILED)
-		return -errno;
-	if (madvise(base, size, MADV_DONTFORK) < 0) {
-		int rc = -errno;
-
-		munmap(base, size);
+	if (rc)
 		return rc;
-	}
 	s->base = base;
 	s->size = size;
 	s->writable = writable;
@@ -193,7 +185,7 @@ int shm_create(struct shm *s, const char *domain, const struct shm_limits *limit
 	fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	rc = -posix_fallocate(fd, 0, (off_t)size);
+	rc = mapfile_reserve(fd, size);
 	if (rc == 0)
 		rc = map_file(&n, fd, size, 1);
 	close(fd);

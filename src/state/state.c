@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mapfile.h"
 #include "base/testpoint.h"
 #include "heir.h"
 
@@ -62,7 +63,7 @@ int state_create(const struct shm *shm, uint32_t app)
 	fd = open(temporary, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	rc = -posix_fallocate(fd, 0, (off_t)head.file_size);
+	rc = mapfile_reserve(fd, head.file_size);
 	if (rc == 0 && pwrite(fd, &head, sizeof(head), 0) != (ssize_t)sizeof(head))
 		rc = errno ? -errno : -EIO;
 	if (rc == 0 && link(temporary, path) < 0)
@@ -102,7 +103,7 @@ static int map_file(const struct shm *shm, uint32_t app, int writable, struct st
 	struct shm_state_head head; /* as it was at the gate */
 	struct stat st;
 	char path[512];
-	void *base;
+	void *base = NULL;
 	int fd, rc;
 
 	*ret_what = "its state file cannot be opened";
@@ -121,16 +122,13 @@ static int map_file(const struct shm *shm, uint32_t app, int writable, struct st
 		*ret_what = "its state file is not a regular file of this user with mode 0600";
 		return HEIR_EFOREIGN;
 	}
-	base = mmap(NULL, (size_t)st.st_size, writable ? PROT_READ | PROT_WRITE : PROT_READ, MAP_SHARED, fd, 0);
-	rc = base == MAP_FAILED ? -errno : 0;
+	rc = mapfile_map(fd, (size_t)st.st_size, writable, &base);
 	close(fd);
 	if (rc)
 		return rc;
 	memcpy(&head, base, sizeof(head));
 	*ret_what = "the head of its state file contradicts itself, or the application";
 	rc = state_gate(a, &head, (size_t)st.st_size);
-	if (rc == 0 && madvise(base, (size_t)st.st_size, MADV_DONTFORK) < 0)
-		rc = -errno;
 	if (rc) {
 		munmap(base, (size_t)st.st_size);
 		return rc;

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/mapfile.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#ifndef MADV_COLLAPSE /* glibc 2.36 has no name for it */
+#define MADV_COLLAPSE 25
+#endif
+
+#define HUGE_PAGE ((size_t)2 << 20)
+
+/* Addresses for `size` bytes from a border between two huge pages on; nothing is there yet. */
+static int find_room(size_t size, unsigned char **ret)
+{
+	size_t before, behind;
+	unsigned char *room = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (room == MAP_FAILED)
+		return -errno;
+	before = -(uintptr_t)room & (HUGE_PAGE - 1);
+	behind = HUGE_PAGE - before;
+	if (before)
+		(void)munmap(room, before);
+	(void)munmap(room + before + size, behind);
+	*ret = room + before;
+	return 0;
+}
+
+int mapfile_map(int fd, size_t size, int writable, void **ret)
+{
+	int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ, rc = 0;
+	unsigned char *room = NULL;
+	void *base;
+
+	if (size >= HUGE_PAGE && (rc = find_room(size, &room)))
+		return rc;
+	base = mmap(room, size, protection, room ? MAP_SHARED | MAP_FIXED : MAP_SHARED, fd, 0);
+	if (base == MAP_FAILED) {
+		rc = -errno;
+		if (room)
+			(void)munmap(room, size);
+		return rc;
+	}
+	if (madvise(base, size, MADV_DONTFORK) < 0) {
+		rc = -errno;
+		(void)munmap(base, size);
+		return rc;
+	}
+	*ret = base;
+	return 0;
+}
+
+/*
+ * One small page in each huge one, to be made into that: of an empty extent the kernel makes none. As far as it goes:
+ * what is left is reserved in small pages. Not where all of it has no room: that is known at once then, and nobody's
+ * room is taken meanwhile.
+ */
+static void collapse(int fd, size_t size)
+{
+	struct statvfs fs;
+	void *base;
+
+	if (size < HUGE_PAGE || fstatvfs(fd, &fs) < 0 || (fs.f_blocks && fs.f_bavail < size / fs.f_frsize) ||
+	    mapfile_map(fd, size, 1, &base))
+		return;
+	for (size_t at = 0; size - at >= HUGE_PAGE; at += HUGE_PAGE)
+		if (posix_fallocate(fd, (off_t)at, 1) ||
+		    (madvise((unsigned char *)base + at, HUGE_PAGE, MADV_COLLAPSE) < 0 && errno != EAGAIN))
+			break;
+	(void)munmap(base, size);
+}
+
+int mapfile_reserve(int fd, size_t size)
+{
+	if (ftruncate(fd, (off_t)size) < 0)
+		return -errno;
+	collapse(fd, size);
+	return -posix_fallocate(fd, 0, (off_t)size);
+}
