@@ -17,8 +17,9 @@
 /* Addresses for `size` bytes from a border between two huge pages on; nothing is there yet. */
 static int find_room(size_t size, unsigned char **ret)
 {
+	const int nothing = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+	unsigned char *room = mmap(NULL, size + HUGE_PAGE, PROT_NONE, nothing, -1, 0);
 	size_t before, behind;
-	unsigned char *room = mmap(NULL, size + HUGE_PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
 	if (room == MAP_FAILED)
 		return -errno;
