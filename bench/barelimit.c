@@ -6,6 +6,7 @@
  */
 #include "bench/barelimit.h"
 
+#include "base/mapfile.h"
 #include "base/timeslice.h"
 #include "bench/measure.h"
 
@@ -284,9 +285,9 @@ static int grow_memory(struct barelimit *limit, size_t size)
 
 	if (size <= limit->memory_size)
 		return 0;
-	memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		return -errno;
+	memory = barelimit_share(size);
+	if (!memory)
+		return -ENOMEM;
 	touch(memory, size);
 	if (limit->memory)
 		munmap(limit->memory, limit->memory_size);
@@ -394,6 +395,19 @@ void *barelimit_touch(size_t resident)
 		return NULL;
 	madvise(p, resident, MADV_NOHUGEPAGE);
 	touch(p, resident);
+	return p;
+}
+
+void *barelimit_share(size_t size)
+{
+	int fd = memfd_create("heir-bench", MFD_CLOEXEC);
+	void *p = NULL;
+
+	if (fd < 0)
+		return NULL;
+	if (mapfile_reserve(fd, size) == 0 && mapfile_map(fd, size, 1, &p) == 0)
+		(void)madvise(p, size, MADV_DOFORK);
+	close(fd);
 	return p;
 }
 

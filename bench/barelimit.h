@@ -52,6 +52,11 @@ struct barevictim barelimit_size_of(pid_t pid);
 /* Private memory of that size, every page of it present, 4 KiB each as far as one may ask. NULL
  * where there is not so much. */
 void *barelimit_touch(size_t resident);
+/*
+ * Memory for children to share, in pages of the kind that heir's segment and states have (base/mapfile.h); nothing is
+ * touched. NULL where there is not so much.
+ */
+void *barelimit_share(size_t size);
 /* Its main thread sleeps, as /proc says; false after a second. */
 bool barelimit_asleep(pid_t pid);
 /* This process may dump a core as large as it can be, or none. */

@@ -231,7 +231,7 @@ int bareswitch_create(const struct bareoptions *options, struct barevictim size,
 		return -ENOMEM;
 	*bare = (struct bareswitch){.options = *options, .size = size};
 	bare->shared = map_shared(sizeof(*bare->shared));
-	bare->memory = size.shared ? map_shared(size.shared) : NULL;
+	bare->memory = size.shared ? barelimit_share(size.shared) : NULL;
 	if (!bare->shared || (size.shared && !bare->memory)) {
 		if (bare->shared)
 			munmap(bare->shared, sizeof(*bare->shared));

@@ -112,8 +112,8 @@ static struct row *take_line(struct bench *b, struct row *open, struct fy_node *
 	}
 	row = bench_row(b, "peers", UNIT_US, "");
 	row->with = (struct parameters){.names = parameter(node, "names"), .state = parameter(node, "state")};
-	row->is_at_least = true;
-	snprintf(row->limit_is, sizeof(row->limit_is), "%s", peer);
+	row->is_at_least = strcmp(peer, "bare") != 0;
+	snprintf(row->limit_is, sizeof(row->limit_is), "%s%s", peer, row->is_at_least ? "" : " processes");
 	snprintf(row->left_out, sizeof(row->left_out), "%s", text(node, "skipped"));
 	snprintf(row->what, sizeof(row->what), "%s%s%s", peer, row->left_out[0] ? "" : ": ",
 		 text(node, "what"));

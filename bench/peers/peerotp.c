@@ -10,6 +10,8 @@
 #include "bench/peers/peers.h"
 #include "bench/peers/peerotp.h"
 
+#include "bench/bareswitch.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -140,6 +142,59 @@ static bool heir_kill_once(struct otp *o, const struct otp_case *of, struct samp
 	return !samples_add(samples, first - from) && heir_is_whole(o, of);
 }
 
+static bool start_bare(struct otp *o)
+{
+	struct heir_app_status status;
+	int error;
+
+	if (!protected(o, &status))
+		return false;
+	error = barelimit_create(&o->chain);
+	if (!error)
+		error = bareswitch_create(&(struct bareoptions){-1, -1, -1, false},
+					  barelimit_size_of(status.child[0].pid), &o->bare);
+	return !error || complain("the bare limits: %s", strerror(-error));
+}
+
+static bool bare_once(struct samples *samples, int error, int64_t ns)
+{
+	if (!error)
+		error = samples_add(samples, ns);
+	return !error || complain("the bare limits: %s", strerror(-error));
+}
+
+/* What no takeover can be quicker than: two wakes, from the command to who answers it. */
+static bool bare_takeover_once(struct otp *o, struct samples *samples)
+{
+	int64_t ns = 0;
+	int error = barelimit_planned(o->chain, &ns);
+
+	return bare_once(samples, error, ns);
+}
+
+static bool bare_kill_once(struct otp *o, struct samples *samples)
+{
+	int64_t ns = 0;
+	int error = bareswitch_crash(o->bare, &ns);
+
+	return bare_once(samples, error, ns);
+}
+
+/* Beside heir's samples; empties those of the bare ones. */
+static bool out_bare(struct otp *o, const char *what, const char *parameters, const struct samples *ours,
+		     struct samples *theirs)
+{
+	struct measured m;
+
+	measured_init(&m, PEER_BARE, what, parameters);
+	m.theirs = *theirs;
+	*theirs = (struct samples){0};
+	if (samples_copy(&m.ours, ours))
+		return complain("no memory");
+	out_measured(o->p, &m);
+	return true;
+}
+
 enum command { BY_HEIR, FROM_OUTSIDE, OF_THE_VM, COMMANDS };
 
 static bool take_over(struct otp *o, const struct otp_case *of, enum command command, struct taken *ret)
@@ -169,7 +224,7 @@ static bool out_takeovers(struct otp *o, const char *parameters, const struct sa
 static bool measure_takeovers(struct otp *o, const struct otp_case *of, const char *parameters)
 {
 	const unsigned rounds = o->p->is_quick ? of->takeovers_quick : of->takeovers, warm_up = 2;
-	struct samples samples[COMMANDS][2] = {0}; /* done, returned */
+	struct samples samples[COMMANDS][2] = {0}, bare = {0}; /* done, returned */
 	char within[192], outside[192];
 	struct taken taken;
 	bool is_well = true;
@@ -182,26 +237,33 @@ static bool measure_takeovers(struct otp *o, const struct otp_case *of, const ch
 			if (is_well && i >= warm_up)
 				is_well = !samples_add(&samples[command][0], taken.done) &&
 					  !samples_add(&samples[command][1], taken.returned);
+			if (command == BY_HEIR && is_well && i >= warm_up)
+				is_well = bare_takeover_once(o, &bare);
 		}
-	is_well = is_well && out_takeovers(o, outside, samples[BY_HEIR], samples[FROM_OUTSIDE]) &&
+	is_well = is_well && out_bare(o, "takeover", parameters, &samples[BY_HEIR][1], &bare) &&
+		  out_takeovers(o, outside, samples[BY_HEIR], samples[FROM_OUTSIDE]) &&
 		  out_takeovers(o, within, samples[BY_HEIR], samples[OF_THE_VM]);
 	for (int command = 0; command < COMMANDS; command++)
 		for (int i = 0; i < 2; i++)
 			samples_finish(&samples[command][i]);
+	samples_finish(&bare);
 	return is_well;
 }
 
 static bool measure_kills(struct otp *o, const struct otp_case *of, const char *parameters)
 {
 	const unsigned rounds = o->p->is_quick ? of->kills_quick : of->kills;
+	struct samples bare = {0};
 	struct measured m;
 	bool is_well = true;
 
 	measured_init(&m, PEER_OTP, "failover", parameters);
 	for (unsigned i = 0; i < rounds && is_well; i++)
-		is_well = heir_kill_once(o, of, &m.ours) && otp_kill(o, &m.theirs);
+		is_well = heir_kill_once(o, of, &m.ours) && bare_kill_once(o, &bare) && otp_kill(o, &m.theirs);
+	is_well = is_well && out_bare(o, "failover", parameters, &m.ours, &bare);
 	if (is_well)
 		out_measured(o->p, &m);
+	samples_finish(&bare);
 	return is_well;
 }
 
@@ -215,7 +277,7 @@ static bool run_case(const struct peers *p, const struct otp_case *of)
 	used = snprintf(parameters, sizeof(parameters), "\"names\":%u,\"state\":%zu", of->names, of->state);
 	is_well = otp_start(&o, of->names, of->state, of->kept);
 	if (is_well) {
-		is_well = start_heir(&o, of);
+		is_well = start_heir(&o, of) && start_bare(&o);
 		if (is_well && of->has_takeovers)
 			is_well = measure_takeovers(&o, of, parameters);
 		if (of->state)
@@ -224,6 +286,8 @@ static bool run_case(const struct peers *p, const struct otp_case *of)
 		is_well = is_well && measure_kills(&o, of, parameters);
 		if (is_well && of->has_operations)
 			is_well = otp_operations(&o, of->names);
+		bareswitch_destroy(o.bare);
+		barelimit_destroy(o.chain);
 		otp_stop(&o);
 		return stop_domain(&o.domain, is_well);
 	}

@@ -17,6 +17,8 @@ struct otp {
 	struct otp_node node[3]; /* a and b; c, which only commands */
 	int owner;		 /* which of them runs the service */
 	struct demo_domain domain;
+	struct barelimit *chain; /* bare wakes, and a bare service that is called, as large as heir's */
+	struct bareswitch *bare;
 };
 
 /* Its modules are compiled into the family's folder. */

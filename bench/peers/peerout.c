@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const names[PEERS] = {"otp",	   "s6",   "runit", "supervisord",
-					 "socket", "pipe", "nginx", "haproxy"};
+static const char *const names[PEERS + 1] = {"otp",	 "s6",	  "runit", "supervisord", "socket",
+					     "pipe", "nginx", "haproxy", "bare"};
 
 const char *peer_name(enum peer peer)
 {

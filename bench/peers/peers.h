@@ -31,6 +31,7 @@ enum peer {
 	PEER_NGINX,
 	PEER_HAPROXY,
 	PEERS,
+	PEER_BARE = PEERS, /* none to be chosen: processes that know nothing of heir, the limit of what can be */
 };
 
 struct peers {
