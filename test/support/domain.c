@@ -20,6 +20,7 @@
 #include "state/control.h"
 
 #define LIMIT_S 20
+#define FILES	16
 
 static const char *const nodes[] = {"a", "b", "c"};
 
@@ -56,14 +57,59 @@ static void fill(struct domain *d, const struct domain_options *o)
 			atom_store_relaxed(&shm_ring(s, m)[i], (uint64_t)i << 32);
 }
 
+/*
+ * The files of this process's domains, which are to go also where a setup fails, whose teardown is not run, and where
+ * the alarm ends a test.
+ */
+static struct file {
+	char path[192];
+	pid_t of;
+} files[FILES];
+
+static void remove_files(void)
+{
+	for (unsigned i = 0; i < FILES; i++)
+		if (files[i].path[0] && files[i].of == getpid())
+			(void)unlink(files[i].path);
+}
+
+static void too_long(int signal_number)
+{
+	remove_files();
+	signal(signal_number, SIG_DFL);
+	raise(signal_number);
+}
+
+static void promise_to_remove(const char *path)
+{
+	unsigned i = 0;
+
+	while (i < FILES && files[i].path[0])
+		i++;
+	assert_true(i < FILES && strlen(path) < sizeof(files[i].path));
+	strcpy(files[i].path, path);
+	files[i].of = getpid();
+}
+
+static void removed(const char *path)
+{
+	for (unsigned i = 0; i < FILES; i++)
+		if (strcmp(files[i].path, path) == 0)
+			files[i].path[0] = '\0';
+}
+
 void domain_init(struct domain *d, const struct domain_options *options)
 {
 	static unsigned number;
+	char path[512];
 	struct domain_options o = options ? *options : (struct domain_options){0};
 	struct shm_limits limits = {.nodes = 3, .apps = 1, .roles = o.roles ? o.roles : 1};
 	uint32_t names = o.names ? o.names : 256;
 
 	memset(d, 0, sizeof(*d));
+	if (number == 0)
+		assert_int_equal(atexit(remove_files), 0);
+	signal(SIGALRM, too_long);
 	alarm(LIMIT_S * 3);
 	snprintf(d->name, sizeof(d->name), "test-%d-%u", (int)getpid(), number++);
 	limits.slots = (o.slots ? o.slots : 32) + 1;
@@ -72,9 +118,13 @@ void domain_init(struct domain *d, const struct domain_options *options)
 	limits.buckets = names_buckets_for(names);
 	limits.name_cells = names_cells_for(names, 40, limits.slots);
 	limits.trace = o.trace ? o.trace : 256;
+	assert_int_equal(shm_path(d->name, path, sizeof(path)), 0);
+	promise_to_remove(path);
 	shm_unlink(d->name);
 	assert_int_equal(shm_create(&d->shm, d->name, &limits, 1), 0);
 	fill(d, &o);
+	assert_int_equal(state_path(&d->shm, 0, path, sizeof(path)), 0);
+	promise_to_remove(path);
 	state_unlink(&d->shm, 0);
 	assert_int_equal(state_create(&d->shm, 0), 0);
 	assert_int_equal(shm_publish(&d->shm), 0);
@@ -90,6 +140,8 @@ void domain_init(struct domain *d, const struct domain_options *options)
 
 void domain_finish(struct domain *d)
 {
+	char path[512];
+
 	for (unsigned i = 0; i < d->children; i++)
 		if (d->child[i]) {
 			kill(d->child[i], SIGKILL);
@@ -99,7 +151,10 @@ void domain_finish(struct domain *d)
 		if (d->leader[i])
 			slot_leave(&d->shm, d->leader[i]);
 	state_unlink(&d->shm, 0);
+	if (state_path(&d->shm, 0, path, sizeof(path)) == 0)
+		removed(path);
 	shm_unlink(d->name);
+	removed(d->shm.path);
 	shm_detach(&d->shm);
 	alarm(0);
 }
@@ -122,6 +177,7 @@ pid_t domain_fork(struct domain *d, const char *node, int (*body)(void *arg), vo
 			if (!getenv("HEIR_CHILD"))
 				setenv("HEIR_CHILD", "server", 1);
 		}
+		signal(SIGALRM, SIG_DFL);
 		alarm(LIMIT_S * 2);
 		_exit(body(arg));
 	}
