@@ -14,33 +14,33 @@
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
-/* Addresses for `size` bytes from a border between two huge pages on; nothing is there yet. */
-static int find_room(size_t size, unsigned char **ret)
+/*
+ * Addresses for `size` bytes from a border between two huge pages on; nothing is there yet. NULL where a limit does not
+ * allow as many: any others do, for small pages.
+ */
+static unsigned char *find_room(size_t size)
 {
 	const int nothing = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
 	unsigned char *room = mmap(NULL, size + HUGE_PAGE, PROT_NONE, nothing, -1, 0);
 	size_t before, behind;
 
 	if (room == MAP_FAILED)
-		return -errno;
+		return NULL;
 	before = -(uintptr_t)room & (HUGE_PAGE - 1);
 	behind = HUGE_PAGE - before;
 	if (before)
 		(void)munmap(room, before);
 	(void)munmap(room + before + size, behind);
-	*ret = room + before;
-	return 0;
+	return room + before;
 }
 
 int mapfile_map(int fd, size_t size, int writable, void **ret)
 {
-	int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ, rc = 0;
-	unsigned char *room = NULL;
-	void *base;
+	unsigned char *room = size >= HUGE_PAGE ? find_room(size) : NULL;
+	void *base = mmap(room, size, writable ? PROT_READ | PROT_WRITE : PROT_READ,
+			  room ? MAP_SHARED | MAP_FIXED : MAP_SHARED, fd, 0);
+	int rc;
 
-	if (size >= HUGE_PAGE && (rc = find_room(size, &room)))
-		return rc;
-	base = mmap(room, size, protection, room ? MAP_SHARED | MAP_FIXED : MAP_SHARED, fd, 0);
 	if (base == MAP_FAILED) {
 		rc = -errno;
 		if (room)

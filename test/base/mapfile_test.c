@@ -147,6 +147,48 @@ static void test_leaves_nothing(void **state)
 	close(fd);
 }
 
+/* Addresses enough for the file, but not for a huge page more. */
+static int maps_in_a_limit(int fd, size_t size)
+{
+	void *p = MAP_FAILED, *probe;
+	FILE *f = fopen("/proc/self/statm", "re");
+	unsigned long pages = 0;
+	rlim_t room;
+	int rc;
+
+	if (!f || fscanf(f, "%lu", &pages) != 1)
+		return 4;
+	fclose(f);
+	room = pages * 4096 + size / 2;
+	for (probe = MAP_FAILED; probe == MAP_FAILED; room += HUGE / 2) {
+		if (setrlimit(RLIMIT_AS, &(struct rlimit){room, RLIM_INFINITY}))
+			return 1;
+		probe = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	}
+	munmap(probe, size);
+	probe = mmap(NULL, size + HUGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (probe != MAP_FAILED)
+		return 2;
+	rc = mapfile_map(fd, size, 1, &p);
+	return rc || p == MAP_FAILED || *(volatile unsigned char *)p ? 3 : 0;
+}
+
+static void test_within_a_limit(void **state)
+{
+	int fd = made(), status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(mapfile_reserve(fd, 64 * HUGE), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(maps_in_a_limit(fd, 64 * HUGE));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(fd);
+}
+
 static void test_keeps_what_stands_there(void **state)
 {
 	int fd = made();
@@ -231,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_reserved_and_mapped),
 		cmocka_unit_test(test_huge_pages),
 		cmocka_unit_test(test_leaves_nothing),
+		cmocka_unit_test(test_within_a_limit),
 		cmocka_unit_test(test_keeps_what_stands_there),
 		cmocka_unit_test(test_read_only),
 		cmocka_unit_test(test_no_child_inherits),
