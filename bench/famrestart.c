@@ -51,7 +51,8 @@ static bool in_turns(struct bench *b, struct stage *stage, struct child_share *b
 	return is_well;
 }
 
-static bool beside_bare(struct bench *b, bool is_plain)
+/* The bare supervisor learns of the death by the kernel's notice, or of the end, as heir does, by wait(2). */
+static bool beside_bare(struct bench *b, bool is_plain, bool at_notice)
 {
 	struct row *row = bench_row(b, "restart", UNIT_US, "blocking");
 	struct setup setup = {
@@ -66,9 +67,9 @@ static bool beside_bare(struct bench *b, bool is_plain)
 	int fd, error;
 
 	snprintf(row->what, sizeof(row->what), "kill -9 to main() of the successor, %s",
-		 is_plain ? "a plain program" : "a worker");
-	snprintf(row->limit_is, sizeof(row->limit_is), "bare %s, bare spawn", is_plain ? "wait(2)" : "notice");
-	row->goal = 1.3;
+		 is_plain ? "a plain program" : at_notice ? "a worker" : "a worker, of which nothing is left");
+	snprintf(row->limit_is, sizeof(row->limit_is), "bare %s, bare spawn", at_notice ? "notice" : "wait(2)");
+	row->goal = is_plain || at_notice ? 1.3 : 0;
 	if (!argv[0]) {
 		snprintf(row->left_out, sizeof(row->left_out), "heir-bench-child was not found");
 		return true;
@@ -77,7 +78,7 @@ static bool beside_bare(struct bench *b, bool is_plain)
 	if (!share)
 		return false;
 	snprintf(word, sizeof(word), "share=%s", path);
-	error = barespawn_start(&bare, &share->child, argv, !is_plain);
+	error = barespawn_start(&bare, &share->child, argv, at_notice);
 	is_well = !error || bench_complain("the bare supervisor", error);
 	is_well = stage_start(&stage, b, &setup) && is_well && is_back(&stage, 0) &&
 		  in_turns(b, &stage, &share->child, row);
@@ -117,8 +118,9 @@ static bool called(struct bench *b)
 
 bool restart_run(struct bench *b)
 {
-	bool is_well = beside_bare(b, true);
+	bool is_well = beside_bare(b, true, false);
 
-	is_well &= beside_bare(b, false);
+	is_well &= beside_bare(b, false, true);
+	is_well &= beside_bare(b, false, false);
 	return called(b) && is_well;
 }
