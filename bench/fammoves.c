@@ -24,6 +24,7 @@
 #define ROUNDS_QUICK	   16
 #define ROUNDS_LARGE	   20 /* where a victim has much memory */
 #define ROUNDS_LARGE_QUICK 3
+#define ROUNDS_COLD_QUICK  4 /* where an owner that died often is started anew after seconds */
 #define LARGE		   (64 * MIB)
 #define SPINNING_CORES	   4 /* one for each that spins, one for the rest */
 
@@ -511,7 +512,7 @@ static bool open_case(struct turn *turn, const struct move_case *of, struct run 
 
 	run->of = of;
 	run->rounds = is_large(of) ? bench_rounds(b, ROUNDS_LARGE, ROUNDS_LARGE_QUICK)
-				   : bench_rounds(b, ROUNDS, ROUNDS_QUICK);
+				   : bench_rounds(b, ROUNDS, setup.is_cold ? ROUNDS_COLD_QUICK : ROUNDS_QUICK);
 	return stage_start(&run->stage, b, &setup) && stage_fill(&run->stage) && open_bare(turn, run) &&
 	       callers_start(&run->callers, (unsigned)of->with.callers, run->stage.domain.name,
 			     bench_cpu(b, PART_CALLER));
