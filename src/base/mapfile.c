@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/statvfs.h>
@@ -13,6 +14,7 @@
 #endif
 
 #define HUGE_PAGE ((size_t)2 << 20)
+#define TRIES	  4
 
 /*
  * Addresses for `size` bytes from a border between two huge pages on; nothing is there yet. NULL where a limit does not
@@ -56,6 +58,19 @@ int mapfile_map(int fd, size_t size, int writable, void **ret)
 	return 0;
 }
 
+/* Whether to go on with others: one whose page is in use by the kernel just now is asked for again, then left. */
+static bool collapse_one(void *at)
+{
+	int rc = -1;
+
+	for (int tries = 0; rc < 0 && tries < TRIES; tries++) {
+		rc = madvise(at, HUGE_PAGE, MADV_COLLAPSE);
+		if (rc < 0 && errno != EAGAIN)
+			return false;
+	}
+	return true;
+}
+
 /*
  * One small page in each huge one, to be made into that: of an empty extent the kernel makes none. As far as it goes:
  * what is left is reserved in small pages. Not where all of it has no room: that is known at once then, and nobody's
@@ -70,8 +85,7 @@ static void collapse(int fd, size_t size)
 	    mapfile_map(fd, size, 1, &base))
 		return;
 	for (size_t at = 0; size - at >= HUGE_PAGE; at += HUGE_PAGE)
-		if (posix_fallocate(fd, (off_t)at, 1) ||
-		    (madvise((unsigned char *)base + at, HUGE_PAGE, MADV_COLLAPSE) < 0 && errno != EAGAIN))
+		if (posix_fallocate(fd, (off_t)at, 1) || !collapse_one((unsigned char *)base + at))
 			break;
 	(void)munmap(base, size);
 }

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -179,10 +180,10 @@ static void test_within_a_limit(void **state)
 	pid_t pid;
 
 	(void)state;
-	assert_int_equal(mapfile_reserve(fd, 64 * HUGE), 0);
+	assert_int_equal(mapfile_reserve(fd, 8 * HUGE), 0);
 	pid = fork();
 	if (pid == 0)
-		_exit(maps_in_a_limit(fd, 64 * HUGE));
+		_exit(maps_in_a_limit(fd, 8 * HUGE));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 0);
@@ -253,6 +254,7 @@ static void test_no_child_inherits(void **state)
 
 static void test_what_cannot_be(void **state)
 {
+	struct statvfs fs;
 	int fd = made(), full;
 	void *p = state;
 
@@ -262,8 +264,11 @@ static void test_what_cannot_be(void **state)
 	assert_int_equal(mapfile_map(-1, 4096, 1, &p), -EBADF);
 	assert_int_equal(mapfile_map(-1, HUGE, 1, &p), -EBADF);
 	assert_ptr_equal(p, state);
-	full = mapfile_reserve(fd, (size_t)1 << 46); /* no tmpfs has as much */
-	assert_true(full == -ENOSPC || full == -ENOMEM || full == -EFBIG);
+	assert_int_equal(fstatvfs(fd, &fs), 0);
+	if (fs.f_blocks > 0) { /* else it would take all memory there is */
+		full = mapfile_reserve(fd, (size_t)1 << 46); /* no tmpfs has as much */
+		assert_true(full == -ENOSPC || full == -ENOMEM || full == -EFBIG);
+	}
 	close(fd);
 }
 

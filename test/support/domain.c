@@ -101,7 +101,7 @@ static void removed(const char *path)
 void domain_init(struct domain *d, const struct domain_options *options)
 {
 	static unsigned number;
-	char path[512];
+	char path[512], unpublished[560];
 	struct domain_options o = options ? *options : (struct domain_options){0};
 	struct shm_limits limits = {.nodes = 3, .apps = 1, .roles = o.roles ? o.roles : 1};
 	uint32_t names = o.names ? o.names : 256;
@@ -120,6 +120,8 @@ void domain_init(struct domain *d, const struct domain_options *options)
 	limits.trace = o.trace ? o.trace : 256;
 	assert_int_equal(shm_path(d->name, path, sizeof(path)), 0);
 	promise_to_remove(path);
+	snprintf(unpublished, sizeof(unpublished), "%s.%d.new", path, (int)getpid());
+	promise_to_remove(unpublished);
 	shm_unlink(d->name);
 	assert_int_equal(shm_create(&d->shm, d->name, &limits, 1), 0);
 	fill(d, &o);
@@ -128,6 +130,7 @@ void domain_init(struct domain *d, const struct domain_options *options)
 	state_unlink(&d->shm, 0);
 	assert_int_equal(state_create(&d->shm, 0), 0);
 	assert_int_equal(shm_publish(&d->shm), 0);
+	removed(unpublished);
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(slot_join(&d->shm, (struct slot_place){KIND_LEADER, i, -1, -1}, &d->leader[i]),
 				 0);
