@@ -51,9 +51,12 @@ static bool in_turns(struct bench *b, struct stage *stage, struct child_share *b
 	return is_well;
 }
 
-/* The bare supervisor learns of the death by the kernel's notice, or of the end, as heir does, by wait(2). */
-static bool beside_bare(struct bench *b, bool is_plain, bool at_notice)
+/* Its bare supervisor learns of the end by wait(2), as heir does, or of the death before it by the notice. */
+enum restarted { PLAIN, WORKER, WORKER_AT_NOTICE };
+
+static bool beside_bare(struct bench *b, enum restarted what)
 {
+	const bool is_plain = what == PLAIN, at_notice = what == WORKER_AT_NOTICE;
 	struct row *row = bench_row(b, "restart", UNIT_US, "blocking");
 	struct setup setup = {
 		.with = {.names = 1}, .is_cold = true, .is_restarted = true, .is_plain = is_plain};
@@ -67,9 +70,9 @@ static bool beside_bare(struct bench *b, bool is_plain, bool at_notice)
 	int fd, error;
 
 	snprintf(row->what, sizeof(row->what), "kill -9 to main() of the successor, %s",
-		 is_plain ? "a plain program" : at_notice ? "a worker" : "a worker, of which nothing is left");
+		 is_plain ? "a plain program" : "a worker");
 	snprintf(row->limit_is, sizeof(row->limit_is), "bare %s, bare spawn", at_notice ? "notice" : "wait(2)");
-	row->goal = is_plain || at_notice ? 1.3 : 0;
+	row->goal = what == WORKER ? 0 : 1.3;
 	if (!argv[0]) {
 		snprintf(row->left_out, sizeof(row->left_out), "heir-bench-child was not found");
 		return true;
@@ -118,9 +121,9 @@ static bool called(struct bench *b)
 
 bool restart_run(struct bench *b)
 {
-	bool is_well = beside_bare(b, true, false);
+	bool is_well = beside_bare(b, PLAIN);
 
-	is_well &= beside_bare(b, false, true);
-	is_well &= beside_bare(b, false, false);
+	is_well &= beside_bare(b, WORKER_AT_NOTICE);
+	is_well &= beside_bare(b, WORKER);
 	return called(b) && is_well;
 }

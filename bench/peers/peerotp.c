@@ -163,7 +163,7 @@ static bool bare_once(struct samples *samples, int error, int64_t ns)
 	return !error || complain("the bare limits: %s", strerror(-error));
 }
 
-/* What no takeover can be quicker than: two wakes, from the command to who answers it. */
+/* Two wakes: from the command to the new owner, and from that to a third process. */
 static bool bare_takeover_once(struct otp *o, struct samples *samples)
 {
 	int64_t ns = 0;

@@ -31,7 +31,7 @@ enum peer {
 	PEER_NGINX,
 	PEER_HAPROXY,
 	PEERS,
-	PEER_BARE = PEERS, /* none to be chosen: processes that know nothing of heir, the limit of what can be */
+	PEER_BARE = PEERS, /* none to be chosen: processes that do nothing but wake each other */
 };
 
 struct peers {
